@@ -1,0 +1,1 @@
+"""Exact answers with citations over the published version."""

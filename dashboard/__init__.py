@@ -1,0 +1,1 @@
+"""The Superset dashboard and the host page around it."""

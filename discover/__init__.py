@@ -1,0 +1,1 @@
+"""The command line and the batch path: the only package that imports the stages."""

@@ -1,0 +1,66 @@
+"""The ``discover`` command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+
+import typer
+
+from discover.context import take_global_options
+from lakehouse.console import progress
+from lakehouse.errors import DiscoverError
+
+COMMAND_MODULES = (
+    "services",
+    "ingest",
+    "lake",
+    "build",
+    "batch",
+    "knowledge",
+    "stream",
+    "chat",
+    "dashboard",
+    "demo",
+)
+
+app = typer.Typer(
+    name="discover",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="BMO Discover: a customer-insights lakehouse. "
+    "Everywhere: --home DIR (state, default .discover/), --profile local|compose|aws, --debug.",
+)
+
+for _name in COMMAND_MODULES:
+    importlib.import_module(f"discover.commands.{_name}").register(app)
+
+
+def main() -> None:
+    """Run one command; turn every failure into one line and its exit code."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        arguments = take_global_options([word for word in arguments if word != "--debug"])
+        app(args=arguments, prog_name="discover")
+    except DiscoverError as error:
+        if debug:
+            traceback.print_exc()
+        progress.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        progress.print("interrupted")
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
+        if debug:
+            traceback.print_exc()
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        progress.print(
+            f"[red]error:[/red] {type(error).__name__}: {reason} — run again with --debug for the"
+            " traceback",
+            soft_wrap=True,
+            markup=False,
+        )
+        sys.exit(1)

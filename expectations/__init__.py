@@ -1,0 +1,1 @@
+"""Great Expectations at both ends: the raw tables and the marts."""

@@ -1,0 +1,1 @@
+"""Generate, load, land and flatten the four sources."""

@@ -1,0 +1,1 @@
+"""One module a source: its contract, its fake data, its flatten function."""

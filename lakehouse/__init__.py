@@ -1,0 +1,1 @@
+"""What every stage shares: settings, names, clients, the published version. Imports no stage."""

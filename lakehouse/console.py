@@ -1,0 +1,21 @@
+"""What a person or a program sees: results on standard output, progress and logs on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+progress = Console(stderr=True, highlight=False)
+"""For progress and notes. Plain text without a terminal."""
+
+out = Console(highlight=False)
+"""For results that a person reads; never used together with :func:`print_json`."""
+
+
+def print_json(document: Any) -> None:
+    """One JSON document, and nothing else, on standard output."""
+    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

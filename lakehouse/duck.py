@@ -1,0 +1,86 @@
+"""DuckDB connections: one that reaches the lake, one that reaches a published file and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import duckdb
+
+from lakehouse.settings import Settings
+
+EXTENSIONS = ("httpfs", "avro", "iceberg")
+"""In load order: iceberg wants avro loaded before it."""
+
+
+def extension_file(name: str) -> Path:
+    """The extension's file inside its wheel; DuckDB can't download one on a machine without internet."""
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"duckdb-extension-{name} is not installed")
+    root = Path(spec.submodule_search_locations[0])
+    return root / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def install_extensions(directory: Path) -> None:
+    """Put the wheels' extensions into ``directory``, so that ``LOAD httpfs`` works by name (dbt needs that)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(config={"extension_directory": str(directory)}) as connection:
+        for name in EXTENSIONS:
+            connection.execute(f"INSTALL '{extension_file(name)}'")
+
+
+def connect_lake(settings: Settings, *, attach: bool = True) -> duckdb.DuckDBPyConnection:
+    """In-memory connection with the lake's S3 secret and, attached as ``lake``, its Iceberg catalog."""
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    for name in EXTENSIONS:
+        connection.execute(f"LOAD '{extension_file(name)}'")
+    for statement in lake_statements(settings, attach=attach):
+        connection.execute(statement)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def lake_statements(settings: Settings, *, attach: bool) -> list[str]:
+    """The SQL that gives a connection the lake: an S3 secret, then the catalog."""
+    if settings.lake_access_key_id and settings.lake_secret_access_key:
+        key = settings.lake_access_key_id
+        secret = settings.lake_secret_access_key.get_secret_value()
+        endpoint = (settings.lake_endpoint or "").removeprefix("http://").removeprefix("https://")
+        tls = str((settings.lake_endpoint or "https").startswith("https")).lower()
+        where = f", ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL {tls}" if endpoint else ""
+        statements = [
+            f"CREATE SECRET lake_s3 (TYPE s3, KEY_ID '{key}', SECRET '{secret}',"
+            f" REGION '{settings.region}'{where})"
+        ]
+        options = (
+            f"ENDPOINT '{settings.catalog_uri}', CLIENT_ID '{key}', CLIENT_SECRET '{secret}',"
+            f" OAUTH2_SERVER_URI '{settings.catalog_uri}/v1/oauth/tokens'"
+        )
+    else:
+        statements = [
+            f"CREATE SECRET lake_s3 (TYPE s3, PROVIDER credential_chain, REGION '{settings.region}')"
+        ]
+        options = f"ENDPOINT '{settings.catalog_uri}', AUTHORIZATION_TYPE 'sigv4'"
+    if attach:
+        statements.append(
+            f"ATTACH '{settings.catalog_warehouse.removeprefix('s3://')}' AS lake"
+            f" (TYPE iceberg, {options})"
+        )
+    return statements
+
+
+def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
+    """Read-only connection on one version's marts, attached as ``marts`` and made current.
+
+    Everything else is shut: no file, no network, no extension, no setting can be changed.
+    """
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
+    connection.execute(f"ATTACH '{file}' AS marts (READ_ONLY)")
+    connection.execute("USE marts")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection

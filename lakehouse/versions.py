@@ -1,0 +1,216 @@
+"""The published version: one manifest, one DuckDB file of the marts, never written again.
+
+Layout under the home::
+
+    published.json                     the manifest of the version that everyone reads
+    versions/<run_id>/marts.duckdb     the marts and nothing else
+    versions/<run_id>/manifest.json    the same manifest, kept for history and rollback
+    versions/<run_id>/semantic_manifest.json   metrics, as they were when this version was built
+
+A candidate is built under its own run id; one atomic rename of ``published.json`` shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from lakehouse.errors import DiscoverError
+from lakehouse.settings import read_json
+
+
+class Manifest(BaseModel):
+    """What a published version is made of, and from which inputs and code."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    published_at: str
+    """UTC, ISO 8601."""
+    inputs: dict[str, str]
+    """Fingerprint of every input, by name; equal inputs and code mean nothing to do."""
+    code: str
+    """Fingerprint of everything that shapes the result."""
+    tables: dict[str, int]
+    """Rows by mart."""
+    data_through: str | None = None
+    """The last business day in the data (ISO date): the chat's "today"."""
+    documents: dict[str, int] = {}
+    pinned: bool = False
+    """Set by rollback: kept until there is new input or ``--force``."""
+
+
+class Versions:
+    """The versions of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folder = home / "versions"
+        self.pointer = home / "published.json"
+
+    def current(self) -> Manifest | None:
+        """The manifest that everyone reads now."""
+        found = read_json(self.pointer)
+        return Manifest(**found) if found else None
+
+    def require_current(self) -> Manifest:
+        """The published manifest.
+
+        Raises:
+            DiscoverError: nothing has been published yet.
+
+        """
+        manifest = self.current()
+        if manifest is None:
+            raise DiscoverError("nothing is published yet", "run: discover refresh")
+        return manifest
+
+    def get(self, run_id: str) -> Manifest:
+        """The manifest of one kept version.
+
+        Raises:
+            DiscoverError: no complete version has this run id.
+
+        """
+        found = read_json(self.folder / run_id / "manifest.json")
+        if not found:
+            raise DiscoverError(f"no version {run_id}", "list them: discover versions")
+        return Manifest(**found)
+
+    def all(self) -> list[Manifest]:
+        """All complete versions, newest first."""
+        manifests = [Manifest(**read_json(path)) for path in self.folder.glob("*/manifest.json")]
+        return sorted(manifests, key=lambda manifest: manifest.run_id, reverse=True)
+
+    def marts_file(self, run_id: str) -> Path:
+        """The DuckDB file of one version."""
+        return self.folder / run_id / "marts.duckdb"
+
+    def semantic_manifest_file(self, run_id: str) -> Path:
+        """The MetricFlow manifest of one version."""
+        return self.folder / run_id / "semantic_manifest.json"
+
+    def candidate(self, run_id: str) -> Path:
+        """A writable marts file for a new version: a copy of the published one, or none yet."""
+        folder = self.folder / run_id
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        manifest = self.current()
+        if manifest is not None:
+            shutil.copyfile(self.marts_file(manifest.run_id), folder / "marts.duckdb")
+        return folder / "marts.duckdb"
+
+    def discard(self, run_id: str) -> None:
+        """Remove a candidate that failed."""
+        shutil.rmtree(self.folder / run_id, ignore_errors=True)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make one complete candidate the version that everyone reads, atomically."""
+        self.marts_file(manifest.run_id).chmod(0o444)
+        kept = self.folder / manifest.run_id / "manifest.json"
+        _write_atomically(kept, manifest.model_dump())
+        _write_atomically(self.pointer, manifest.model_dump())
+
+    def rollback(self, run_id: str | None) -> Manifest:
+        """Point everyone at an older version; it stays until there is new input or ``--force``."""
+        current = self.require_current()
+        older = [m.run_id for m in self.all() if m.run_id < current.run_id]
+        if run_id is None and not older:
+            raise DiscoverError("there is no older version", "list them: discover versions")
+        target = self.get(run_id or older[0])
+        # Inputs of the version rolled back from: only input newer than those ends the pin.
+        pinned = target.model_copy(update={"pinned": True, "inputs": current.inputs})
+        _write_atomically(self.pointer, pinned.model_dump())
+        return pinned
+
+    def sweep(self, keep: int) -> list[str]:
+        """Remove all but the newest ``keep`` versions and the published one; returns what went."""
+        current = self.current()
+        complete = [manifest.run_id for manifest in self.all()]
+        keepers = set(complete[:keep]) | ({current.run_id} if current else set())
+        gone = [path.name for path in self.folder.glob("*") if path.name not in keepers]
+        for name in gone:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        return sorted(gone)
+
+    @contextlib.contextmanager
+    def lock(self, run_id: str) -> Iterator[None]:
+        """Hold the right to refresh. A holder that died loses it.
+
+        Raises:
+            DiscoverError: someone else holds it; names run, process and since when.
+
+        """
+        path = self.home / "refresh.lock"
+        self.home.mkdir(parents=True, exist_ok=True)
+        me = psutil.Process()
+        holder = {
+            "run_id": run_id,
+            "pid": me.pid,
+            "process_started": me.create_time(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        while True:
+            try:
+                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            except FileExistsError:
+                other = _read_lock(path)
+                if _alive(other):
+                    raise DiscoverError(
+                        f"refresh {other.get('run_id')} holds the lock since {other.get('since')}"
+                        f" (process {other.get('pid')} on {other.get('host')})",
+                        "wait for it to end",
+                    ) from None
+                path.unlink(missing_ok=True)
+                continue
+            break
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump(holder, stream)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    for _ in range(20):
+        try:
+            return read_json(path)
+        except json.JSONDecodeError:
+            # Its owner has made the file and is about to write who it is.
+            time.sleep(0.05)
+    return {}
+
+
+def _alive(holder: dict[str, Any]) -> bool:
+    try:
+        process = psutil.Process(int(holder["pid"]))
+        return abs(process.create_time() - float(holder["process_started"])) < 1
+    except (KeyError, ValueError, psutil.Error):
+        return False
+
+
+def _write_atomically(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

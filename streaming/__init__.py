@@ -1,0 +1,1 @@
+"""The complaint stream: Kafka to DynamoDB and to the lake."""
