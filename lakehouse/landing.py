@@ -1,0 +1,161 @@
+"""Landing in the lake: typed Parquet objects, and the batch manifests that make them visible.
+
+An object counts only once a manifest names it, and a manifest is one PUT: a landing that dies
+half-way leaves objects that nobody reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import socket
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lakehouse.catalog import LAKE_BUCKET, batches_prefix, landing_prefix
+from lakehouse.clients import lake_store
+from lakehouse.errors import ServiceUnavailable
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """One delivered file inside a batch. ``object`` is None when no row of it landed."""
+
+    file: str
+    sha256: str
+    rows_in: int
+    landed: int
+    quarantined: int
+    object: str | None
+
+    def __post_init__(self) -> None:
+        if self.rows_in != self.landed + self.quarantined:
+            raise AssertionError(
+                f"{self.file}: {self.rows_in} rows in, but {self.landed} landed"
+                f" and {self.quarantined} quarantined"
+            )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One visible landing of one source. ``snapshot``: it replaces all that stood before."""
+
+    batch_id: str
+    source: str
+    landed_at: str
+    """UTC, ISO 8601."""
+    snapshot: bool
+    files: tuple[LandedFile, ...]
+
+    @property
+    def objects(self) -> list[str]:
+        """Keys of the Parquet objects in the lake's bucket."""
+        return [file.object for file in self.files if file.object]
+
+    @property
+    def hashes(self) -> set[str]:
+        """SHA-256 of every delivered file."""
+        return {file.sha256 for file in self.files}
+
+
+def lineage_fields() -> list[pa.Field]:
+    """The four columns that say where a row came from; the last ones of every landed schema."""
+    import pyarrow as pa
+
+    return [
+        pa.field("_source_file", pa.string(), nullable=False),
+        pa.field("_source_row", pa.int64(), nullable=False),
+        pa.field("_batch_id", pa.string(), nullable=False),
+        pa.field("_ingested_at", pa.timestamp("us"), nullable=False),
+    ]
+
+
+def new_batch_id(now: datetime, seed: str) -> str:
+    """Id that sorts by time; ``seed`` (what is landed) tells two of one microsecond apart."""
+    digest = hashlib.sha256(f"{now.isoformat()} {seed}".encode()).hexdigest()
+    return f"{now:%Y%m%dT%H%M%S}.{now:%f}Z-{digest[:8]}"
+
+
+def object_name(name: str) -> str:
+    """A delivered file's name as part of an object key: odd characters become ``_``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).name).lstrip(".")[:120] or "_"
+
+
+def url(key: str) -> str:
+    """``s3://`` URL of an object in the lake's bucket."""
+    return f"s3://{LAKE_BUCKET}/{key}"
+
+
+def write_parquet(
+    settings: Settings, source: str, batch_id: str, name: str, table: pa.Table
+) -> str:
+    """Write one typed Parquet object of a batch; returns its key."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, **PARQUET_OPTIONS)
+    key = parquet_key(source, batch_id, name)
+    lake_store(settings, LAKE_BUCKET).put(key, buffer.getvalue())
+    return key
+
+
+def parquet_key(source: str, batch_id: str, name: str) -> str:
+    """Key of one typed Parquet object."""
+    return f"{landing_prefix(source)}{batch_id}/{object_name(name)}.parquet"
+
+
+def write_batch(settings: Settings, batch: Batch) -> str:
+    """Make a batch visible: the last write of a landing. Returns the manifest's key."""
+    key = f"{batches_prefix(batch.source)}{batch.batch_id}.json"
+    content = json.dumps(asdict(batch), indent=1).encode()
+    lake_store(settings, LAKE_BUCKET).put(key, content)
+    return key
+
+
+def batches(settings: Settings, source: str) -> list[Batch]:
+    """All visible batches of a source, oldest first."""
+    store = lake_store(settings, LAKE_BUCKET)
+    keys = sorted(
+        found["path"]
+        for page in store.list(batches_prefix(source))
+        for found in page
+        if found["path"].endswith(".json")
+    )
+    return [_parse(bytes(store.get(key).bytes())) for key in keys]
+
+
+def require_lake(settings: Settings) -> None:
+    """Ask once whether the lake's S3 answers at all: its client would retry for minutes.
+
+    Raises:
+        ServiceUnavailable: nothing listens at the configured endpoint.
+
+    """
+    if not settings.lake_endpoint:
+        return
+    parts = urlsplit(settings.lake_endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=3).close()
+    except OSError as error:
+        raise ServiceUnavailable(
+            f"the lake's S3 at {settings.lake_endpoint} does not answer ({error})",
+            "start it: discover up seaweedfs",
+        ) from None
+
+
+def _parse(content: bytes) -> Batch:
+    document = json.loads(content)
+    files = tuple(LandedFile(**file) for file in document.pop("files"))
+    return Batch(files=files, **document)
