@@ -11,7 +11,7 @@ _given: dict[str, str] = {}
 
 
 def take_global_options(arguments: list[str]) -> list[str]:
-    """Take ``--home X`` and ``--profile X`` out of the arguments, wherever they stand before ``--``."""
+    """The arguments without ``--home X`` and ``--profile X``, wherever they stood before ``--``."""
     rest: list[str] = []
     words = iter(arguments)
     for word in words:

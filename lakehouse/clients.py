@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _keys(settings: Settings) -> dict[str, Any]:
-    """Explicit keys where the settings hold some; else boto3's own chain (role, profile, environment)."""
+    """Explicit keys where the settings hold some; else boto3's own chain."""
     if settings.lake_access_key_id is None or settings.lake_secret_access_key is None:
         return {}
     return {

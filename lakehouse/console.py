@@ -1,4 +1,4 @@
-"""What a person or a program sees: results on standard output, progress and logs on standard error."""
+"""What a person or a program sees: results on standard output, all else on standard error."""
 
 from __future__ import annotations
 

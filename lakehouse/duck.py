@@ -1,4 +1,4 @@
-"""DuckDB connections: one that reaches the lake, one that reaches a published file and nothing else."""
+"""DuckDB connections: one that reaches the lake, one that reaches a published file only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXTENSIONS = ("httpfs", "avro", "iceberg")
 
 
 def extension_file(name: str) -> Path:
-    """The extension's file inside its wheel; DuckDB can't download one on a machine without internet."""
+    """The extension's file inside its wheel; a machine without internet can't download one."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(f"duckdb-extension-{name} is not installed")
@@ -23,7 +23,7 @@ def extension_file(name: str) -> Path:
 
 
 def install_extensions(directory: Path) -> None:
-    """Put the wheels' extensions into ``directory``, so that ``LOAD httpfs`` works by name (dbt needs that)."""
+    """Put the wheels' extensions into ``directory``, so that dbt can load them by name."""
     directory.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config={"extension_directory": str(directory)}) as connection:
         for name in EXTENSIONS:
@@ -31,7 +31,7 @@ def install_extensions(directory: Path) -> None:
 
 
 def connect_lake(settings: Settings, *, attach: bool = True) -> duckdb.DuckDBPyConnection:
-    """In-memory connection with the lake's S3 secret and, attached as ``lake``, its Iceberg catalog."""
+    """In-memory connection with the lake's S3 and, attached as ``lake``, its Iceberg catalog."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     for name in EXTENSIONS:
         connection.execute(f"LOAD '{extension_file(name)}'")
@@ -50,8 +50,10 @@ def lake_statements(settings: Settings, *, attach: bool) -> list[str]:
         tls = str((settings.lake_endpoint or "https").startswith("https")).lower()
         where = f", ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL {tls}" if endpoint else ""
         statements = [
-            f"CREATE SECRET lake_s3 (TYPE s3, KEY_ID '{key}', SECRET '{secret}',"
-            f" REGION '{settings.region}'{where})"
+            (
+                f"CREATE SECRET lake_s3 (TYPE s3, KEY_ID '{key}', SECRET '{secret}',"
+                f" REGION '{settings.region}'{where})"
+            )
         ]
         options = (
             f"ENDPOINT '{settings.catalog_uri}', CLIENT_ID '{key}', CLIENT_SECRET '{secret}',"
@@ -59,7 +61,10 @@ def lake_statements(settings: Settings, *, attach: bool) -> list[str]:
         )
     else:
         statements = [
-            f"CREATE SECRET lake_s3 (TYPE s3, PROVIDER credential_chain, REGION '{settings.region}')"
+            (
+                "CREATE SECRET lake_s3 (TYPE s3, PROVIDER credential_chain,"
+                f" REGION '{settings.region}')"
+            )
         ]
         options = f"ENDPOINT '{settings.catalog_uri}', AUTHORIZATION_TYPE 'sigv4'"
     if attach:

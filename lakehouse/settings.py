@@ -1,8 +1,8 @@
 """One frozen, validated object that says what answers each interface.
 
-Values come, first wins, from: arguments, ``DISCOVER_*`` environment variables, and what the local
-services wrote into the home (``services.json``: ports; ``secrets.json``: keys). Outside the ``local``
-profile nothing is read from the home: every endpoint and secret comes from the environment.
+Values come, first wins, from: arguments, ``DISCOVER_*`` environment variables, what the local
+services wrote into the home (``services.json``: ports; ``secrets.json``: keys). Outside the
+``local`` profile nothing is read from the home: all endpoints and secrets are environment variables.
 """
 
 from __future__ import annotations

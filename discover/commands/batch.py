@@ -1,9 +1,209 @@
-"""Commands of this group."""
+"""``refresh``, and what looks at published versions: ``versions``, ``rollback``, ``sql``."""
 
 from __future__ import annotations
 
+import csv
+import re
+import signal
+import sys
+import threading
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from rich.table import Table
+
+from discover.context import settings
+from lakehouse import catalog
+from lakehouse.console import out, print_json, progress
+from lakehouse.errors import DiscoverError, UsageError
+from lakehouse.settings import Settings
+from lakehouse.versions import Versions
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group to ``app``."""
+    app.command("refresh")(refresh_command)
+    app.command("versions")(versions_command)
+    app.command("rollback")(rollback_command)
+    app.command("sql")(sql_command)
+
+
+def refresh_command(
+    inputs: Annotated[
+        Path | None, typer.Option(help="Folder with <source>/ folders of delivered files.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="SOURCE=PATH (file, glob or s3:// URL); repeatable.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Publish even if nothing changed.")] = False,
+    every: Annotated[str | None, typer.Option(help="Repeat: 30m, 6h, 1d.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the published version up to date: land, flatten, check, build, publish, export."""
+    pause = parse_interval(every) if every else None
+    stopping = threading.Event()
+    if pause:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+    while True:
+        code = _refresh_once(settings(), inputs, source or [], force, as_json)
+        if pause is None:
+            raise typer.Exit(code)
+        if stopping.wait(pause.total_seconds()):
+            raise typer.Exit(code)
+
+
+def _refresh_once(
+    current: Settings, folder: Path | None, sources: list[str], force: bool, as_json: bool
+) -> int:
+    from discover.refresh import inputs_in, refresh
+
+    paths: dict[str, list[str]] = inputs_in(folder) if folder else {}
+    named: dict[str, list[str]] = {}
+    for word in sources:
+        name, equals, path = word.partition("=")
+        if name not in catalog.SOURCES or not equals or not path:
+            raise UsageError(
+                f"--source {word!r}", f"write SOURCE=PATH; SOURCE is one of {catalog.SOURCES}"
+            )
+        named.setdefault(name, []).append(path)
+    report = refresh(current, paths | named, force=force, on_stage=print_stage)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print_summary(report)
+    return report.exit_code
+
+
+def parse_interval(text: str) -> timedelta:
+    """``30m``, ``6h`` or ``1d`` as a duration.
+
+    Raises:
+        UsageError: anything else.
+
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)([smhd])", text)
+    if match is None:
+        raise UsageError(f"--every {text!r}", "write a number and s, m, h or d, such as 1d")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+def print_stage(stage: Any) -> None:
+    """One line a stage on standard error once it ended."""
+    if stage.state == "running":
+        return
+    mark = "[green]done[/green]  " if stage.state == "done" else "[red]failed[/red]"
+    rows = ""
+    if stage.rows_in is not None:
+        rows += f"  {stage.rows_in:>9,} in"
+    if stage.rows_out is not None:
+        rows += f"  {stage.rows_out:>9,} out"
+    note = f"  {stage.note}" if stage.note else ""
+    progress.print(f"  {mark} {stage.name:<22}{stage.seconds:>7.1f} s{rows}{note}")
+
+
+def print_summary(report: Any) -> None:
+    """What a person wants to know at the end of a refresh."""
+    colour = {"published": "green", "unchanged": "cyan", "stopped": "red"}[report.state]
+    out.print(f"[{colour}]{report.state}[/{colour}] {report.run_id}", end="")
+    out.print(f" in {report.ledger['seconds']} s", end="")
+    out.print(f", {report.quarantined:,} records quarantined" if report.quarantined else "")
+    for rejected in report.rejected_files:
+        out.print(f"  quarantined whole: {rejected['file']}: {rejected['reason']}", markup=False)
+    for failure in report.failures:
+        out.print(f"  {failure}", markup=False)
+    if report.state == "published":
+        counts = ", ".join(f"{name} {rows:,}" for name, rows in report.tables.items())
+        out.print(f"  {counts}")
+        documents = ", ".join(f"{rows:,} {name}" for name, rows in report.documents.items())
+        out.print(f"  documents: {documents}")
+
+
+def versions_command(as_json: AsJson = False) -> None:
+    """The kept versions, newest first."""
+    versions = Versions(settings().home)
+    current = versions.current()
+    rows = [
+        manifest.model_dump()
+        | {"current": current is not None and manifest.run_id == current.run_id}
+        for manifest in versions.all()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("", "run", "published (UTC)", "data through", "customers", "transactions")
+    for row in rows:
+        table.add_row(
+            "→" if row["current"] else "",
+            row["run_id"],
+            row["published_at"],
+            row["data_through"] or "",
+            f"{row['tables']['dim_customers']:,}",
+            f"{row['tables']['fct_atm_transactions']:,}",
+        )
+    out.print(table)
+
+
+def rollback_command(
+    run_id: Annotated[str | None, typer.Argument(help="Default: the version before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve an older version; it stays until there is new input, or ``refresh --force``."""
+    manifest = Versions(settings().home).rollback(run_id)
+    if as_json:
+        print_json(manifest.model_dump())
+    else:
+        out.print(f"now serving {manifest.run_id}")
+
+
+def sql_command(
+    query: Annotated[str, typer.Argument(help="Read-only SQL; mart names resolve as they are.")],
+    version: Annotated[str | None, typer.Option(help="A kept run id.")] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv")] = False,
+) -> None:
+    """Run SQL on the published version: read-only, no files, no network."""
+    import duckdb
+
+    from lakehouse.duck import connect_published
+
+    versions = Versions(settings().home)
+    run_id = versions.get(version).run_id if version else versions.require_current().run_id
+    with connect_published(versions.marts_file(run_id)) as connection:
+        try:
+            result = connection.execute(query)
+            columns = [column[0] for column in result.description or []]
+            rows = result.fetchall()
+        except duckdb.Error as error:
+            raise DiscoverError(
+                str(error).splitlines()[0], "see: discover sql 'SHOW TABLES'"
+            ) from None
+    if as_json:
+        printable = [dict(zip(columns, map(plain, row), strict=True)) for row in rows]
+        print_json({"columns": columns, "rows": printable})
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*("" if value is None else str(value) for value in row))
+        out.print(table)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it: decimals and times as strings, numbers and booleans as they are."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value)

@@ -1,0 +1,71 @@
+"""Make a checked candidate the version that everyone reads."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from lakehouse import catalog
+from lakehouse.errors import GateFailed
+from lakehouse.settings import REPOSITORY, Settings
+from lakehouse.versions import Manifest, Versions
+
+CODE_FOLDERS = ("dbt_project", "ingest", "kb_export", "expectations", "lakehouse", "discover")
+CODE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".md"}
+BUILT_FOLDERS = {"target", "logs", "dbt_packages", "__pycache__"}
+
+
+def publish(settings: Settings, run_id: str, inputs: dict[str, str], code: str) -> Manifest:
+    """Publish candidate ``run_id``; everyone sees it from this moment, whole.
+
+    Raises:
+        GateFailed: the candidate lacks a mart.
+
+    """
+    versions = Versions(settings.home)
+    tables, data_through = _read_candidate(versions.marts_file(run_id))
+    missing = [mart for mart in catalog.MARTS if mart not in tables]
+    if missing:
+        raise GateFailed(f"the candidate lacks {', '.join(missing)}", "run: discover build")
+    manifest = Manifest(
+        run_id=run_id,
+        published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        inputs=inputs,
+        code=code,
+        tables={mart: tables[mart] for mart in catalog.MARTS},
+        data_through=data_through,
+    )
+    versions.publish(manifest)
+    return manifest
+
+
+def _read_candidate(marts_file: Path) -> tuple[dict[str, int], str | None]:
+    """Rows by table, and the last business day that any fact has. Folds the log into the file."""
+    with duckdb.connect(str(marts_file)) as connection:
+        connection.execute("CHECKPOINT")
+        names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
+        tables = {
+            name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0][0]
+            for name in names
+        }
+        last = None
+        if {"fct_atm_transactions", "fct_complaints"} <= set(tables):
+            last = connection.execute(
+                "SELECT max(day) FROM (SELECT max(transaction_date) AS day"
+                " FROM fct_atm_transactions"
+                " UNION ALL SELECT max(complaint_date) FROM fct_complaints)"
+            ).fetchall()[0][0]
+    return tables, last.isoformat() if last else None
+
+
+def fingerprint_code(root: Path = REPOSITORY) -> str:
+    """Digest of every file that shapes a published version."""
+    digest = hashlib.sha256()
+    for folder in CODE_FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in CODE_SUFFIXES and not BUILT_FOLDERS & set(path.parts):
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,304 @@
+"""The batch path, from delivered files to a published version, as one readable list of stages."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from discover.publish import fingerprint_code, publish
+from lakehouse import catalog
+from lakehouse.errors import DiscoverError, GateFailed, InputRejected
+from lakehouse.landing import batches
+from lakehouse.settings import Settings
+from lakehouse.users import read_grants
+from lakehouse.versions import Manifest, Versions
+
+
+@dataclass
+class Stage:
+    """One step of a run: how it ended, how long it took, what went in and out."""
+
+    name: str
+    state: str = "running"
+    seconds: float = 0.0
+    rows_in: int | None = None
+    rows_out: int | None = None
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """What one refresh did; :meth:`to_json` is the contract of ``refresh --json``."""
+
+    run_id: str
+    state: str = "stopped"
+    stages: list[Stage] = field(default_factory=list)
+    quarantined: int = 0
+    rejected_files: list[dict[str, Any]] = field(default_factory=list)
+    tables: dict[str, int] = field(default_factory=dict)
+    documents: dict[str, int] = field(default_factory=dict)
+    ledger: dict[str, Any] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    exit_code: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as ``refresh --json`` prints it."""
+        document = asdict(self)
+        document.pop("exit_code")
+        return document
+
+
+OnStage = Callable[[Stage], None]
+
+
+def refresh(
+    settings: Settings,
+    inputs: Mapping[str, Sequence[str]],
+    *,
+    force: bool = False,
+    on_stage: OnStage = lambda _: None,
+) -> Report:
+    """Bring everything that is published up to the delivered data.
+
+    Args:
+        settings: the home and profile.
+        inputs: delivered files by source; ``core_banking`` without files is read from Postgres.
+        force: build and publish even when inputs and code equal the published version's.
+        on_stage: told when a stage begins (``running``) and again when it ended.
+
+    Returns:
+        The report; ``state`` is ``published``, ``unchanged`` or ``stopped`` (see ``failures``).
+
+    Raises:
+        DiscoverError: another refresh holds the lock, or a service can't be reached.
+
+    """
+    run_id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    report = Report(run_id)
+    versions = Versions(settings.home)
+    started = time.process_time(), time.monotonic()
+    with versions.lock(run_id):
+        run = _Run(settings, report, versions, on_stage)
+        try:
+            run.land(inputs)
+            run.bring_up_to_date(force)
+        except (InputRejected, GateFailed) as error:
+            report.state, report.exit_code = "stopped", error.exit_code
+            report.failures.append(str(error))
+        finally:
+            if report.state == "stopped":
+                versions.discard(run_id)
+    report.ledger["cpu_seconds"] = round(time.process_time() - started[0], 2)
+    report.ledger["seconds"] = round(time.monotonic() - started[1], 2)
+    return report
+
+
+class _Run:
+    """The stages of one run, in their order."""
+
+    def __init__(
+        self, settings: Settings, report: Report, versions: Versions, on_stage: OnStage
+    ) -> None:
+        self.settings = settings
+        self.report = report
+        self.versions = versions
+        self.on_stage = on_stage
+
+    def land(self, inputs: Mapping[str, Sequence[str]]) -> None:
+        from ingest.land import land, land_bank
+
+        for source in catalog.SOURCES:
+            paths = inputs.get(source, ())
+            if not paths and source != "core_banking":
+                continue
+            with self._stage(f"land {source}") as stage:
+                landed = land(self.settings, source, paths) if paths else land_bank(self.settings)
+                stage.rows_in = sum(file.rows_in for file in landed.files)
+                stage.rows_out = sum(file.landed for file in landed.files)
+                rejected = [file for file in landed.files if file.state == "quarantined"]
+                self.report.quarantined += sum(file.quarantined for file in landed.files)
+                self.report.rejected_files += [
+                    {
+                        "source": source,
+                        "file": file.file,
+                        "reason": file.rejects[0].reason if file.rejects else "",
+                    }
+                    for file in rejected
+                ]
+                if all(file.state == "known" for file in landed.files):
+                    stage.note = "known"
+
+    def bring_up_to_date(self, force: bool) -> None:
+        inputs, code = fingerprint_inputs(self.settings), fingerprint_code()
+        published = self.versions.current()
+        if published is not None and not force and published.inputs == inputs:
+            unchanged = published.code == code or published.pinned
+            if unchanged and (published.documents or published.pinned):
+                self.report.state = "unchanged"
+                self.report.tables = published.tables
+                self.report.documents = {
+                    "written": 0,
+                    "unchanged": published.documents.get("total", 0),
+                    "deleted": 0,
+                    "puts": 0,
+                }
+                return
+        self._flatten()
+        self._check_raw()
+        self._build()
+        self._check_marts()
+        manifest = self._publish(inputs, code)
+        self._export(manifest)
+        self._sync()
+        self.report.state = "published"
+
+    def _flatten(self) -> None:
+        from ingest.flatten import flatten
+
+        with self._stage("flatten") as stage:
+            tables = flatten(self.settings)
+            stage.rows_in = sum(table.rows_in for table in tables)
+            stage.rows_out = sum(table.rows_out for table in tables)
+
+    def _check_raw(self) -> None:
+        from expectations.raw import check_raw
+
+        with self._stage("check raw") as stage:
+            _require(check_raw(self.settings), stage)
+
+    def _build(self) -> None:
+        from discover.build import build
+
+        with self._stage("build") as stage:
+            work = self.settings.home / "work" / self.report.run_id
+            built = build(
+                self.settings,
+                marts_file=self.versions.candidate(self.report.run_id),
+                work_dir=work,
+                entitlements=read_grants(self.settings.home),
+            )
+            self.report.tables = dict(built.tables)
+            stage.rows_out = sum(built.tables.values())
+            stage.note = f"{built.passed} models and tests"
+            if built.failures:
+                raise GateFailed(
+                    f"dbt: {len(built.failures)} failed, first {built.failures[0]}",
+                    f"see {work}/logs",
+                )
+            semantic = self.versions.semantic_manifest_file(self.report.run_id)
+            shutil.copyfile(work / "target" / "semantic_manifest.json", semantic)
+            shutil.rmtree(work)
+
+    def _check_marts(self) -> None:
+        from expectations.marts import check_marts
+
+        with self._stage("check marts") as stage:
+            _require(
+                check_marts(self.settings, self.versions.marts_file(self.report.run_id)), stage
+            )
+
+    def _publish(self, inputs: dict[str, str], code: str) -> Manifest:
+        with self._stage("publish"):
+            manifest = publish(self.settings, self.report.run_id, inputs, code)
+            self.versions.sweep(self.settings.versions_kept)
+            return manifest
+
+    def _export(self, manifest: Manifest) -> None:
+        from kb_export.upload import export
+
+        with self._stage("export documents") as stage:
+            exported = export(self.settings)
+            stage.rows_in = manifest.tables["dim_customers"]
+            stage.rows_out = exported.written
+            self.report.documents = {
+                "written": exported.written,
+                "unchanged": exported.unchanged,
+                "deleted": exported.deleted,
+                "puts": exported.puts,
+            }
+            total = {"total": exported.written + exported.unchanged}
+            self.versions.publish(
+                manifest.model_copy(update={"documents": self.report.documents | total})
+            )
+
+    def _sync(self) -> None:
+        from kb_export.knowledge_base import sync
+
+        with self._stage("sync knowledge base") as stage:
+            synced = sync(self.settings)
+            stage.rows_out = synced.scanned
+
+    @contextlib.contextmanager
+    def _stage(self, name: str) -> Iterator[Stage]:
+        stage = Stage(name)
+        self.report.stages.append(stage)
+        self.on_stage(stage)
+        started = time.monotonic()
+        try:
+            yield stage
+            stage.state = "done"
+        except DiscoverError:
+            stage.state = "failed"
+            raise
+        finally:
+            stage.seconds = round(time.monotonic() - started, 2)
+            self.on_stage(stage)
+
+
+def _require(checked: Any, stage: Stage) -> None:
+    stage.note = f"{len(checked.checks)} checks"
+    failed = [check for check in checked.checks if not check.passed]
+    if not checked.passed:
+        named = ", ".join(f"{check.table}: {check.name}" for check in failed[:3])
+        raise GateFailed(
+            f"{len(failed)} expectations failed: {named}", "mend the data, then refresh again"
+        )
+
+
+def fingerprint_inputs(settings: Settings) -> dict[str, str]:
+    """One digest a source over the batches that stand in landing, and one of the entitlements."""
+    prints = {
+        source: _digest(batch.batch_id for batch in batches(settings, source))
+        for source in catalog.SOURCES
+    }
+    prints["entitlements"] = _digest(str(grant) for grant in read_grants(settings.home))
+    return prints
+
+
+def _digest(parts: Iterator[str] | Sequence[str] | Any) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def inputs_in(folder: Path) -> dict[str, list[str]]:
+    """Delivered files by source under ``folder/<source>/``.
+
+    Raises:
+        InputRejected: the folder holds no source's files.
+
+    """
+    kinds = {".csv", ".json", ".jsonl", ".sql"}
+    found = {
+        source: sorted(
+            str(path)
+            for path in (folder / source).glob("*")
+            if path.is_file() and path.suffix in kinds
+        )
+        for source in catalog.SOURCES
+    }
+    found = {source: paths for source, paths in found.items() if paths}
+    if not found:
+        raise InputRejected(
+            f"{folder} holds no files of any source",
+            f"expected folders {', '.join(catalog.SOURCES)} with .csv or .json files",
+        )
+    return found

@@ -1,0 +1,220 @@
+"""A day of the lakehouse, on invented data: what ``make demo`` and ``make day2`` show."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from discover.commands.batch import print_stage, print_summary
+from lakehouse.console import out, progress
+from lakehouse.errors import DiscoverError, ServiceUnavailable
+from lakehouse.settings import Settings
+from lakehouse.versions import Versions
+
+CUSTOMERS = 2_000
+DAYS = 60
+COMPLAINTS = 500
+SEED = 23
+QUESTIONS = (
+    "How many customers do we have?",
+    "What is the total loan amount by loan type?",
+    "Which 5 customers withdrew the most?",
+)
+DISK_GB = 4
+"""Free disk that the whole tour needs, environments included: 3.2 GB measured, rounded up."""
+
+
+def install() -> None:
+    """Install the environments beside the main one."""
+    from lakehouse.services.ministack import Ministack
+    from lakehouse.services.superset import Superset
+
+    Ministack.install()
+    Superset.install()
+
+
+def demo(load: Callable[[], Settings]) -> None:
+    """The whole system once, from nothing to the page.
+
+    Args:
+        load: reads the settings; called anew once the services have taken their ports.
+
+    """
+    from lakehouse.services import up
+
+    started = time.monotonic()
+    home = load().home
+    _require_disk(home)
+    progress.print(
+        f"[bold]BMO Discover[/bold]: {CUSTOMERS:,} invented customers, {DAYS} days of ATM"
+        f" activity, {COMPLAINTS} complaints. State: {home}"
+    )
+    with _step("services"):
+        up(home)
+    settings = load()
+    end = _today(settings) - timedelta(days=1)
+    delivered = home / "demo" / end.isoformat()
+    _generate(settings, delivered, end)
+    _stream(settings)
+    _refresh(settings, delivered)
+    _ask(settings)
+    _show(load)
+    progress.print(f"\nready in {time.monotonic() - started:.0f} s")
+    _next_steps(load())
+
+
+def _generate(settings: Settings, delivered: Path, end: date) -> None:
+    from ingest.bank import load as load_bank
+    from ingest.generate import generate
+
+    with _step("generate") as note:
+        counts = generate(CUSTOMERS, DAYS, SEED, delivered, end)
+        load_bank(settings, delivered / "core_banking" / "customers.csv", replace=True)
+        note(", ".join(f"{count:,} {name}" for name, count in counts.items() if count))
+
+
+def _stream(settings: Settings) -> None:
+    from streaming.consume import consume
+    from streaming.produce import produce
+    from streaming.sink import sink
+    from streaming.status import status
+
+    with _step("complaint stream") as note:
+        missing = COMPLAINTS - status(settings)["topic"]["messages"]
+        if missing > 0:
+            produce(settings, count=missing, rate=0, seed=SEED)
+        consume(settings, until_idle=True)
+        sink(settings, until_idle=True)
+        found = status(settings)
+        note(
+            f"{found['topic']['messages']} in Kafka, {found['dynamodb']['items']} in DynamoDB, "
+            f"{found['lake']['rows']} in the lake"
+        )
+
+
+def _refresh(settings: Settings, delivered: Path, extra: dict[str, list[str]] | None = None) -> Any:
+    from discover.refresh import refresh
+
+    inputs = extra or {
+        "credit_bureau": [str(delivered / "credit_bureau" / "credit_data.json")],
+        "atm": [str(delivered / "atm" / "atm_activity.csv")],
+    }
+    report = refresh(settings, inputs, on_stage=print_stage)
+    print_summary(report)
+    if report.state == "stopped":
+        raise DiscoverError("the refresh stopped: nothing was published", report.failures[0])
+    return report
+
+
+def _ask(settings: Settings) -> None:
+    from chat.answer import ask
+    from chat.plan import Scope
+
+    assert settings.user is not None
+    for question in QUESTIONS:
+        answer = ask(settings, question, user=settings.user, scope=Scope())
+        out.print(f"\n[bold]{question}[/bold]")
+        out.print(f"  {answer['answer']}", markup=False)
+        ledger = answer["ledger"]
+        cited = ", ".join(citation["id"] for citation in answer["citations"])
+        out.print(
+            f"  [dim]cites {cited} · {ledger['warehouse_queries']} warehouse queries · "
+            f"{ledger['ms']} ms[/dim]"
+        )
+    out.print()
+
+
+def _show(load: Callable[[], Settings]) -> None:
+    from discover.commands.dashboard import start
+
+    with _step("dashboard"):
+        start(load())
+
+
+def _next_steps(settings: Settings) -> None:
+    out.print(f"[bold]Open {settings.page_url}[/bold]: the dashboard with the chat beside it")
+    out.print(
+        f"Superset itself: {settings.superset_url} (login admin, password in "
+        f"{settings.home}/secrets.json)"
+    )
+    out.print(
+        "Then: make day2 · .venv/bin/discover chat ask 'Average credit score by city' · "
+        ".venv/bin/discover sql 'SELECT * FROM fct_customers LIMIT 5' · make down"
+    )
+
+
+def day2(load: Callable[[], Settings]) -> None:
+    """New ATM activity, 1 % of the credit profiles changed, one broken file: what moved.
+
+    Raises:
+        DiscoverError: the demo has not been run in this home.
+
+    """
+    settings = load()
+    before = Versions(settings.home).require_current()
+    delivered = sorted(path for path in (settings.home / "demo").glob("20*") if path.is_dir())
+    if not delivered:
+        raise DiscoverError("day 2 follows the demo", "run: make demo")
+    files = _deliver_day2(settings, delivered[-1])
+    report = _refresh(settings, files.pop("folder"), files)
+    after = Versions(settings.home).require_current()
+    for mart, rows in after.tables.items():
+        moved = rows - before.tables[mart]
+        out.print(f"  {mart:<22}{rows:>9,} rows  " + (f"{moved:+,}" if moved else "same count"))
+    out.print(
+        f"  documents: {report.documents.get('written', 0):,} rewritten, "
+        f"{report.documents.get('unchanged', 0):,} untouched"
+    )
+
+
+def _deliver_day2(settings: Settings, first: Path) -> Any:
+    """Make the second delivery; the same again when it is made twice."""
+    from ingest.generate import generate
+
+    end = date.fromisoformat(first.name) + timedelta(days=1)
+    folder = settings.home / "demo" / "day2"
+    shutil.rmtree(folder, ignore_errors=True)
+    generate(CUSTOMERS, 1, SEED + 1, folder, end)
+    profiles = json.loads((first / "credit_bureau" / "credit_data.json").read_text())
+    changed = profiles[::100]
+    for profile in changed:
+        profile["credit_score"] = min(900, profile["credit_score"] + 15)
+    credit = folder / "credit_bureau" / "credit_data.json"
+    credit.write_text(json.dumps(profiles))
+    good = folder / "atm" / "atm_activity.csv"
+    broken = folder / "atm" / "atm_cut_in_transfer.csv"
+    broken.write_bytes(good.read_bytes()[: good.stat().st_size // 2].replace(b"amount", b"amt", 1))
+    out.print(
+        f"delivered: one day of ATM activity ({end}), {len(changed)} changed credit profiles, "
+        "one ATM file with a renamed column"
+    )
+    return {"folder": folder, "credit_bureau": [str(credit)], "atm": [str(good), str(broken)]}
+
+
+def _require_disk(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free / 1e9
+    if free < DISK_GB:
+        raise ServiceUnavailable(
+            f"{free:.1f} GB free at {home}; the demo needs {DISK_GB} GB", "free some disk"
+        )
+
+
+def _today(settings: Settings) -> date:
+    return datetime.now(ZoneInfo(settings.timezone)).date()
+
+
+@contextlib.contextmanager
+def _step(name: str) -> Iterator[Callable[[str], None]]:
+    notes: list[str] = []
+    started = time.monotonic()
+    yield notes.append
+    seconds = time.monotonic() - started
+    progress.print(f"  [green]done[/green]   {name:<22}{seconds:>7.1f} s  {' '.join(notes)}")
