@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lakehouse.catalog import LAKE_BUCKET, batches_prefix, landing_prefix
+from lakehouse.catalog import LAKE_BUCKET, batches_prefix, flattened_prefix, landing_prefix
 from lakehouse.clients import lake_store
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import Settings
@@ -133,6 +133,19 @@ def batches(settings: Settings, source: str) -> list[Batch]:
         if found["path"].endswith(".json")
     )
     return [_parse(bytes(store.get(key).bytes())) for key in keys]
+
+
+def flattened_batch_ids(settings: Settings, source: str) -> set[str]:
+    """Ids of the batches that stand in the raw tables."""
+    store = lake_store(settings, LAKE_BUCKET)
+    prefix = flattened_prefix(source)
+    return {found["path"].removeprefix(prefix) for page in store.list(prefix) for found in page}
+
+
+def mark_flattened(settings: Settings, batch: Batch) -> None:
+    """Say that the raw tables hold a batch: to be called after their commit, never before."""
+    key = f"{flattened_prefix(batch.source)}{batch.batch_id}"
+    lake_store(settings, LAKE_BUCKET).put(key, b"")
 
 
 def require_lake(settings: Settings) -> None:

@@ -1,0 +1,166 @@
+"""One Spark session, whatever answers it: Sail in this process, or a classic Spark configured outside.
+
+A job asks for ``session(settings, engine)`` and never for the engine again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from lakehouse.catalog import TABLE_BUCKET
+from lakehouse.errors import ServiceUnavailable, UsageError
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Engine = Literal["sail", "spark"]
+
+
+@contextlib.contextmanager
+def session(settings: Settings, engine: Engine = "sail") -> Iterator[SparkSession]:
+    """A session whose catalog ``lake`` is the Iceberg catalog and whose zone is UTC.
+
+    ``sail`` starts a Spark Connect server inside this process, on a free loopback port, and stops
+    it at the end. ``spark`` takes the classic session that ``spark-submit`` or ``SPARK_CONF_DIR``
+    describes: master, jars, catalog and keys are the cluster's business.
+
+    Raises:
+        ServiceUnavailable: the Iceberg catalog does not answer.
+        UsageError: the engine is not one of the two.
+
+    """
+    if engine not in ("sail", "spark"):
+        raise UsageError(f"engine {engine!r}", "use --engine sail or --engine spark")
+    with _sail(settings) if engine == "sail" else _classic() as spark:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+        yield spark
+
+
+@contextlib.contextmanager
+def _sail(settings: Settings) -> Iterator[SparkSession]:
+    # Sail reads its configuration from the environment once, when the server is made, and the
+    # object store's keys when a bucket is first touched: both are set as long as it runs.
+    with _environment(sail_environment(settings, _catalog_token(settings))):
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql import SparkSession
+
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        try:
+            _, port = server.listening_address
+            # Not getOrCreate: an older session of this process would point at a stopped server.
+            spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+            try:
+                yield spark
+            finally:
+                spark.stop()
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def _classic() -> Iterator[SparkSession]:
+    from pyspark.sql import SparkSession
+
+    # Apache Spark's own Connect server listens on every interface, so SPARK_REMOTE is not used.
+    with _environment({"SPARK_REMOTE": None}):
+        spark = SparkSession.builder.appName("discover-flatten").getOrCreate()
+        try:
+            yield spark
+        finally:
+            spark.stop()
+
+
+def sail_environment(settings: Settings, token: str | None) -> dict[str, str | None]:
+    """What Sail reads from its environment: the lake's S3, and the catalog ``lake``."""
+    options = {
+        "name": TABLE_BUCKET,
+        "type": "iceberg-rest",
+        "uri": settings.catalog_uri or "",
+        "warehouse": settings.catalog_warehouse,
+    }
+    if token:
+        options["bearer_access_token"] = token
+    catalogs = [{"name": "sail", "type": "memory", "initial_database": ["default"]}, options]
+    environment: dict[str, str | None] = {
+        "SAIL_CATALOG__LIST": f"[{', '.join(_inline_table(entry) for entry in catalogs)}]",
+        "SAIL_CATALOG__DEFAULT_CATALOG": "sail",
+        # It logs its own start and stop to standard error, at every level above.
+        "RUST_LOG": "error",
+        "AWS_REGION": settings.region,
+        # A profile or role of the user's own must not win over the lake's keys.
+        "AWS_PROFILE": None,
+        "AWS_SESSION_TOKEN": None,
+    }
+    if settings.lake_endpoint:
+        environment |= {
+            "AWS_ENDPOINT": settings.lake_endpoint,
+            "AWS_ENDPOINT_URL": settings.lake_endpoint,
+            "AWS_ALLOW_HTTP": str(settings.lake_endpoint.startswith("http://")).lower(),
+        }
+    if settings.lake_access_key_id and settings.lake_secret_access_key:
+        environment |= {
+            "AWS_ACCESS_KEY_ID": settings.lake_access_key_id,
+            "AWS_SECRET_ACCESS_KEY": settings.lake_secret_access_key.get_secret_value(),
+        }
+    else:
+        del environment["AWS_PROFILE"], environment["AWS_SESSION_TOKEN"]
+    return environment
+
+
+def _inline_table(options: Mapping[str, object]) -> str:
+    """TOML's inline table; JSON's strings and arrays are TOML's too."""
+    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in options.items()) + "}"
+
+
+def _catalog_token(settings: Settings) -> str | None:
+    """A fresh bearer token (the catalog's live for an hour); None where the catalog has no keys."""
+    if not (settings.lake_access_key_id and settings.lake_secret_access_key):
+        return None
+    form = urllib.parse.urlencode(
+        {
+            "grant_type": "client_credentials",
+            "client_id": settings.lake_access_key_id,
+            "client_secret": settings.lake_secret_access_key.get_secret_value(),
+            "scope": "PRINCIPAL_ROLE:ALL",
+        }
+    )
+    request = urllib.request.Request(  # noqa: S310 - the endpoint is the settings', not a user's
+        f"{settings.catalog_uri}/v1/oauth/tokens", data=form.encode()
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            token: str = json.load(response)["access_token"]
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        raise ServiceUnavailable(
+            f"the Iceberg catalog at {settings.catalog_uri} does not answer: {error}",
+            "start it: discover up seaweedfs",
+        ) from None
+    return token
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set these variables (None removes one) and put back what stood there."""
+    before = {name: os.environ.get(name) for name in values}
+    _apply(values)
+    try:
+        yield
+    finally:
+        _apply(before)
+
+
+def _apply(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
