@@ -1,0 +1,3 @@
+{% macro loan_types() -%}
+    {{ return(['car', 'house', 'business', 'student', 'personal']) }}
+{%- endmacro %}

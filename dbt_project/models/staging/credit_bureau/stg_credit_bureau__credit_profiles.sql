@@ -1,0 +1,47 @@
+with
+
+source as (
+
+    select * from {{ source('credit_bureau', 'credit_profiles') }}
+
+),
+
+ranked as (
+
+    select
+        *,
+        -- A customer with a valid record and a quarantined one has a valid record.
+        row_number() over (
+            partition by customer_id
+            order by
+                case when record_status = 'present' then 0 else 1 end,
+                _source_file,
+                _source_row
+        ) as record_rank
+
+    from source
+
+    where customer_id is not null
+
+),
+
+renamed as (
+
+    select
+        ---------- ids
+        cast(customer_id as bigint) as customer_id,
+
+        ---------- strings
+        record_status as credit_record_status,
+
+        ---------- numerics
+        cast(credit_score as integer) as credit_score,
+        cast(delinquencies as integer) as delinquencies
+
+    from ranked
+
+    where record_rank = 1
+
+)
+
+select * from renamed
