@@ -1,4 +1,4 @@
-"""One Spark session, whatever answers it: Sail in this process, or a classic Spark configured outside.
+"""One Spark session, whoever answers: Sail in this process, or a classic Spark set up outside.
 
 A job asks for ``session(settings, engine)`` and never for the engine again.
 """
@@ -81,7 +81,7 @@ def _classic() -> Iterator[SparkSession]:
 
 def sail_environment(settings: Settings, token: str | None) -> dict[str, str | None]:
     """What Sail reads from its environment: the lake's S3, and the catalog ``lake``."""
-    options = {
+    options: dict[str, object] = {
         "name": TABLE_BUCKET,
         "type": "iceberg-rest",
         "uri": settings.catalog_uri or "",
@@ -89,7 +89,10 @@ def sail_environment(settings: Settings, token: str | None) -> dict[str, str | N
     }
     if token:
         options["bearer_access_token"] = token
-    catalogs = [{"name": "sail", "type": "memory", "initial_database": ["default"]}, options]
+    catalogs: list[dict[str, object]] = [
+        {"name": "sail", "type": "memory", "initial_database": ["default"]},
+        options,
+    ]
     environment: dict[str, str | None] = {
         "SAIL_CATALOG__LIST": f"[{', '.join(_inline_table(entry) for entry in catalogs)}]",
         "SAIL_CATALOG__DEFAULT_CATALOG": "sail",

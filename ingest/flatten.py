@@ -1,0 +1,159 @@
+"""Landed Parquet becomes Iceberg tables. PySpark, one code for Sail and Apache Spark.
+
+A batch is pending until its marker stands, and the marker is written after the commit: a run that
+died half-way is done again, and doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.flat_table import FlatTable
+from ingest.raw_tables import ensure_tables, expire_snapshots
+from ingest.sources import REGISTRY
+from lakehouse import landing
+from lakehouse.catalog import SOURCES, TABLE_BUCKET
+from lakehouse.landing import Batch
+from lakehouse.settings import Settings
+from lakehouse.spark import Engine, session
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+FLAT_TABLES: tuple[FlatTable, ...] = tuple(
+    flat for source in REGISTRY.values() for flat in source.FLAT_TABLES
+)
+
+
+@dataclass(frozen=True)
+class FlattenedTable:
+    """What one run did to one table."""
+
+    table: str
+    """``namespace.name``."""
+    rows_in: int
+    """Landed rows (customers, credit records, transactions, complaints) that were pending."""
+    rows_out: int
+    """Rows that this run put into the table."""
+    changed: bool
+
+
+def flatten(settings: Settings, engine: Engine = "sail") -> list[FlattenedTable]:
+    """Bring every pending batch into the raw tables; without one, no Spark is started.
+
+    All tables stand afterwards, empty where nothing was ever landed, so that dbt finds its sources.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+        UsageError: the engine is not one of the two.
+
+    """
+    landing.require_lake(settings)
+    pending = {source: pending_batches(settings, source) for source in SOURCES}
+    ensure_tables(settings, FLAT_TABLES)
+    if not any(pending.values()):
+        return [FlattenedTable(flat.table.identifier, 0, 0, False) for flat in FLAT_TABLES]
+    with session(settings, engine) as spark:
+        done = [write(spark, flat, pending[flat.table.source]) for flat in FLAT_TABLES]
+    for batches in pending.values():
+        for batch in batches:
+            landing.mark_flattened(settings, batch)
+    expire_snapshots(settings, [table.table for table in done if table.changed])
+    return done
+
+
+def pending_batches(settings: Settings, source: str) -> list[Batch]:
+    """Batches that the raw tables do not hold yet, oldest first; of snapshots the newest alone."""
+    batches = landing.batches(settings, source)
+    if batches and batches[-1].snapshot:
+        batches = batches[-1:]
+    flattened = landing.flattened_batch_ids(settings, source)
+    return [batch for batch in batches if batch.batch_id not in flattened]
+
+
+def write(spark: SparkSession, flat: FlatTable, batches: Sequence[Batch]) -> FlattenedTable:
+    """Write one table's pending batches in one commit; twice is the same as once."""
+    name = f"{TABLE_BUCKET}.{flat.table.identifier}"
+    if not batches:
+        return FlattenedTable(flat.table.identifier, 0, 0, False)
+    files = [file for batch in batches for file in batch.files]
+    rows = flat.flatten(read_landed(spark, flat.table.source, batches))
+    before = spark.table(name).count()
+    if flat.key is None:
+        _replace(name, rows)
+    elif before == 0 and flat.unique_in_file and sum(bool(file.object) for file in files) == 1:
+        rows.writeTo(name).append()
+    else:
+        _append_unknown(spark, name, flat, flat.key, rows, empty=before == 0)
+    after = spark.table(name).count()
+    return FlattenedTable(
+        table=flat.table.identifier,
+        rows_in=sum(file.landed for file in files),
+        rows_out=after if flat.key is None else after - before,
+        changed=(before > 0 or after > 0) if flat.key is None else after > before,
+    )
+
+
+def read_landed(spark: SparkSession, source: str, batches: Sequence[Batch]) -> DataFrame:
+    """The batches' Parquet, under the schema that landing wrote it with."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    schema = from_arrow_schema(REGISTRY[source].schema(), prefer_timestamp_ntz=True)
+    urls = [landing.url(key) for batch in batches for key in batch.objects]
+    if not urls:
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*urls)
+
+
+def _replace(name: str, rows: DataFrame) -> None:
+    from pyspark.sql.functions import lit
+
+    # overwrite(true) and not overwritePartitions: an empty snapshot must empty the table.
+    rows.writeTo(name).overwrite(lit(True))
+
+
+def _append_unknown(
+    spark: SparkSession, name: str, flat: FlatTable, key: str, rows: DataFrame, *, empty: bool
+) -> None:
+    """Append the rows whose key the table does not hold; of equal keys the first landed.
+
+    One append is one commit, and an anti-join rewrites no file, which a MERGE does on some engines.
+    """
+    new = _first_of_each(rows, key)
+    if not empty:
+        standing = spark.table(name)
+        if flat.month_of:
+            within = _range_of(rows, flat.month_of)
+            if within is not None:
+                standing = standing.where(within)
+        new = new.join(standing.select(key), on=key, how="left_anti").select(rows.columns)
+        # An append of nothing would still be a snapshot, and look like a change.
+        if new.isEmpty():
+            return
+    new.writeTo(name).append()
+
+
+def _first_of_each(rows: DataFrame, key: str) -> DataFrame:
+    from pyspark.sql import Window
+    from pyspark.sql.functions import col, row_number
+
+    order = Window.partitionBy(key).orderBy("_batch_id", "_source_file", "_source_row")
+    ranked = rows.withColumn("_rank", row_number().over(order))
+    return ranked.where(col("_rank") == 1).select(rows.columns)
+
+
+def _range_of(rows: DataFrame, column: str) -> Column | None:
+    """Condition that prunes a table to the months that these rows can meet; None without rows."""
+    from pyspark.sql import functions
+
+    # As text: a Python datetime would become a zoned literal, and the cast would stop the pruning.
+    bounds = rows.agg(
+        functions.min(column).cast("string").alias("first"),
+        functions.max(column).cast("string").alias("last"),
+    ).collect()[0]
+    if bounds["first"] is None:
+        return None
+    first, last = (functions.lit(bounds[name]).cast("timestamp_ntz") for name in ("first", "last"))
+    return functions.col(column).between(first, last)
