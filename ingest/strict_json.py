@@ -1,7 +1,7 @@
 """JSON as RFC 8259 means it: one reading for every text, or none.
 
-Python's decoder takes NaN, keeps the last of equal keys and rounds numbers; this one refuses the first two
-and keeps a number as it was written.
+Python's decoder takes NaN, keeps the last of equal keys and rounds numbers; this one refuses the
+first two and keeps a number as it was written.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Number:
     text: str
 
 
-class Problem(Exception):  # noqa: N818 - it is data: the reason of a quarantined record
-    """Why a record can't be taken: the field (a path; empty for the whole record) and the reason."""
+class Problem(Exception):
+    """Why a record can't be taken: the field (a path; empty for the whole) and the reason."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -28,7 +28,7 @@ class Problem(Exception):  # noqa: N818 - it is data: the reason of a quarantine
 
 
 class RepeatedKey(Problem):
-    """An object names a key twice; ``pairs`` is all that it says."""
+    """An object names a key twice."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key[:60], "key given twice")

@@ -1,7 +1,7 @@
 """Complaints as a file: the same messages as on the Kafka topic, one JSON object a line.
 
-Their contract lives in ``lakehouse.complaint``, because the stream and landing both need it. No unscrubbed
-byte is kept anywhere: neither the original file nor the raw text of a rejected line.
+Their contract lives in ``lakehouse.complaint``, because the stream and landing both need it. No
+unscrubbed byte is kept anywhere: neither the original file nor the raw text of a rejected line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest.flat_table import LINEAGE, FlatTable
-from ingest.sources.contract import with_lineage
 from lakehouse.catalog import COMPLAINTS
 
 if TYPE_CHECKING:
@@ -22,16 +21,9 @@ SNAPSHOT = False
 
 def schema() -> pa.Schema:
     """Landed schema; ``occurred_at_utc`` is NULL for records from before it was delivered."""
-    import pyarrow as pa
+    from lakehouse.complaint import LANDED_SCHEMA
 
-    return with_lineage(
-        [
-            pa.field("feedback_id", pa.string()),
-            pa.field("category", pa.string()),
-            pa.field("description", pa.string()),
-            pa.field("occurred_at_utc", pa.timestamp("us")),
-        ]
-    )
+    return LANDED_SCHEMA
 
 
 def fake() -> list[dict[str, Any]]:
