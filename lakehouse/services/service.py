@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -64,7 +65,7 @@ class Service(ABC):
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self, home: Path) -> None:
-        self.home = home
+        self.home = home.resolve()
 
     # What it is
 
@@ -156,7 +157,7 @@ def spawn(service: Service) -> psutil.Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 user=launch.user,
-                group=launch.user,
+                group=pwd.getpwnam(launch.user).pw_gid if launch.user else None,
                 extra_groups=[] if launch.user else None,
             )
         except OSError as error:

@@ -1,0 +1,29 @@
+"""What all tests share: one home whose services run for the whole session."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse import services
+from lakehouse.settings import Settings, load
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """An empty home of this session alone, below a short path."""
+    with tempfile.TemporaryDirectory(prefix="discover-test-") as folder:
+        yield Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def settings(home: Path) -> Iterator[Settings]:
+    """Settings of a home whose services are up: all but Superset. Stopped at the end."""
+    services.up(home)
+    try:
+        yield load(home, "local")
+    finally:
+        services.down(home)
