@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from pathlib import Path
 
 import duckdb
 
+from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -28,6 +30,44 @@ def install_extensions(directory: Path) -> None:
     with duckdb.connect(config={"extension_directory": str(directory)}) as connection:
         for name in EXTENSIONS:
             connection.execute(f"INSTALL '{extension_file(name)}'")
+
+
+def write_secrets(settings: Settings, directory: Path) -> None:
+    """Keep what opens the lake as DuckDB secrets in ``directory``, readable by the owner alone.
+
+    A connection whose ``secret_directory`` this is attaches the lake by
+    ``ATTACH 'lake' AS lake (TYPE iceberg, SECRET lake_catalog)``: the endpoint and the keys stand in
+    the secret, so that dbt needs neither an export nor a key in its profile.
+
+    Raises:
+        UsageError: the settings hold no keys (AWS's own credential chain is dbt-athena's business).
+
+    """
+    if settings.lake_access_key_id is None or settings.lake_secret_access_key is None:
+        raise UsageError(
+            "dbt on DuckDB needs keys for the lake", "run discover up, or use dbt's target athena"
+        )
+    key = settings.lake_access_key_id
+    secret = settings.lake_secret_access_key.get_secret_value()
+    catalog = (
+        f"CREATE PERSISTENT SECRET lake_catalog (TYPE iceberg, CLIENT_ID '{key}',"
+        f" CLIENT_SECRET '{secret}', ENDPOINT '{settings.catalog_uri}',"
+        f" OAUTH2_SERVER_URI '{settings.catalog_uri}/v1/oauth/tokens')"
+    )
+    store = lake_statements(settings, attach=False)[0].replace("CREATE", "CREATE PERSISTENT", 1)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.chmod(0o700)
+    # Written beside and moved over: a dbt that starts right now finds the old secret or the new one.
+    with tempfile.TemporaryDirectory(dir=directory) as aside:
+        with duckdb.connect(
+            config={"secret_directory": aside, "autoinstall_known_extensions": "false"}
+        ) as connection:
+            for name in EXTENSIONS:
+                connection.execute(f"LOAD '{extension_file(name)}'")
+            for statement in (catalog, store):
+                connection.execute(statement)
+        for written in Path(aside).iterdir():
+            written.replace(directory / written.name)
 
 
 def connect_lake(settings: Settings, *, attach: bool = True) -> duckdb.DuckDBPyConnection:
