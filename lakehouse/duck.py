@@ -36,8 +36,8 @@ def write_secrets(settings: Settings, directory: Path) -> None:
     """Keep what opens the lake as DuckDB secrets in ``directory``, readable by the owner alone.
 
     A connection whose ``secret_directory`` this is attaches the lake by
-    ``ATTACH 'lake' AS lake (TYPE iceberg, SECRET lake_catalog)``: the endpoint and the keys stand in
-    the secret, so that dbt needs neither an export nor a key in its profile.
+    ``ATTACH 'lake' AS lake (TYPE iceberg, SECRET lake_catalog)``: endpoint and keys stand in the
+    secret, so that dbt needs neither an export nor a key in its profile.
 
     Raises:
         UsageError: the settings hold no keys (AWS's own credential chain is dbt-athena's business).
@@ -57,7 +57,7 @@ def write_secrets(settings: Settings, directory: Path) -> None:
     store = lake_statements(settings, attach=False)[0].replace("CREATE", "CREATE PERSISTENT", 1)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
-    # Written beside and moved over: a dbt that starts right now finds the old secret or the new one.
+    # Written beside and moved over: a dbt that starts now finds the old secret or the new one.
     with tempfile.TemporaryDirectory(dir=directory) as aside:
         with duckdb.connect(
             config={"secret_directory": aside, "autoinstall_known_extensions": "false"}
