@@ -58,6 +58,10 @@ class Settings(BaseSettings):
         None, description="S3 endpoint that Bedrock reads; None is AWS."
     )
     knowledge_base_role_arn: str = "arn:aws:iam::000000000000:role/discover-knowledge-base"
+    knowledge_base_index_arn: str = Field(
+        "arn:aws:s3vectors:us-east-1:000000000000:bucket/discover-vectors/index/customer-insights",
+        description="S3 Vectors index of the knowledge base; infra/ makes it.",
+    )
     kafka_bootstrap: str = "127.0.0.1:19092"
     postgres_dsn: SecretStr = SecretStr("")
     superset_url: str = "http://127.0.0.1:18088"
