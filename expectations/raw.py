@@ -1,0 +1,280 @@
+"""The raw tables before dbt, on Spark frames: is what landed there, all of it, once, and in range?
+
+Keys are checked on a frame of the keys that repeat, and agreement with landing on a frame of the
+groups that differ: the engine aggregates once, and the expectation is that nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from expectations.report import CheckReport
+from expectations.suite import Suite
+from lakehouse import catalog, landing
+from lakehouse.catalog import RawTable
+from lakehouse.complaint import CATEGORIES
+from lakehouse.landing import Batch
+from lakehouse.settings import Settings
+from lakehouse.spark import Engine, session
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+TRANSACTION_TYPES = ("deposit", "withdrawal")
+
+
+def check_raw(settings: Settings, engine: Engine = "sail") -> CheckReport:
+    """Check the raw tables against their contracts and against what landed.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+
+    """
+    landing.require_lake(settings)
+    with session(settings, engine) as spark:
+        return check(settings, spark)
+
+
+def check(settings: Settings, spark: SparkSession) -> CheckReport:
+    """:func:`check_raw` on a session that stands already."""
+    raw = _Raw(settings, spark)
+    raw.customers()
+    raw.credit_profiles()
+    raw.loans()
+    raw.transactions()
+    raw.complaints()
+    return CheckReport(tuple(raw.suite.checks))
+
+
+class _Raw:
+    """One method a table."""
+
+    def __init__(self, settings: Settings, spark: SparkSession) -> None:
+        from great_expectations import expectations as gxe
+
+        self.settings = settings
+        self.spark = spark
+        self.suite = Suite()
+        self.gxe: Any = gxe
+
+    def customers(self) -> None:
+        table = catalog.CUSTOMERS
+        rows = self._table(table)
+        self.suite.on_spark(
+            table.identifier,
+            rows,
+            {
+                **self._not_null("customer_id", "name", "email", "city"),
+                "customer_id is positive": self._between("customer_id", 1),
+                **self._row_count(self._batches(table)),
+            },
+        )
+        self._unique(table, rows, "customer_id")
+        self._unique(table, rows, "email")
+
+    def credit_profiles(self) -> None:
+        table = catalog.CREDIT_PROFILES
+        rows = self._table(table)
+        present = rows.where("record_status = 'present'")
+        settings = self.settings
+        self.suite.on_spark(
+            table.identifier,
+            rows,
+            {
+                **self._not_null("customer_id"),
+                **self._in_set("record_status", ("present", "quarantined")),
+            },
+        )
+        self.suite.on_spark(
+            table.identifier,
+            present,
+            {
+                **self._not_null("credit_score", "delinquencies"),
+                "credit_score is on the scale": self._between(
+                    "credit_score", settings.score_minimum, settings.score_maximum
+                ),
+                "delinquencies is not negative": self._between("delinquencies", 0),
+                **self._row_count(self._batches(table)),
+            },
+        )
+        # A customer may have a record that landed and another that was quarantined.
+        self._unique(table, present, "customer_id")
+
+    def loans(self) -> None:
+        from pyspark.sql.functions import explode
+
+        table = catalog.LOANS
+        rows = self._table(table)
+        self.suite.on_spark(
+            table.identifier,
+            rows,
+            {
+                **self._not_null("customer_id", "loan_number", "loan_type", "amount"),
+                **self._in_set("loan_type", self.settings.loan_types),
+                "amount is above zero": self._between("amount", 0, strictly=True),
+                "loan_number counts from 1": self._between("loan_number", 1),
+            },
+        )
+        self._unique(table, rows, "customer_id", "loan_number")
+        landed = self._landed(self._batches(table))
+        if landed is not None:
+            landed = landed.select(explode("outstanding_loans").alias("loan")).selectExpr(
+                "loan.type AS loan_type", "loan.amount AS amount"
+            )
+        self._totals_agree(table, rows, landed, ["loan_type"])
+
+    def transactions(self) -> None:
+        from pyspark.sql.functions import col
+
+        table = catalog.TRANSACTIONS
+        rows = self._table(table)
+        self.suite.on_spark(
+            table.identifier,
+            rows,
+            {
+                **self._not_null("transaction_id", "customer_id", "atm_id", "amount"),
+                **self._not_null("transacted_at_local", "transacted_at_utc", "transaction_date"),
+                **self._in_set("transaction_type", TRANSACTION_TYPES),
+                "amount is above zero": self._between("amount", 0, strictly=True),
+                "transaction_hour is an hour": self._between("transaction_hour", 0, 23),
+                "transaction_weekday is a weekday": self._between("transaction_weekday", 1, 7),
+            },
+        )
+        self._unique(table, rows, "transaction_id")
+        whole, overlapping = self._told_apart(rows, self._batches(table))
+        mine = col("_batch_id").isin([batch.batch_id for batch in overlapping])
+        self._totals_agree(
+            table,
+            rows.where(~mine) if overlapping else rows,
+            self._landed(whole),
+            ["transaction_type"],
+            month_of="transaction_date",
+        )
+        landed = self._landed(overlapping)
+        if landed is not None:
+            fields = ["transaction_id", "transaction_type", "transaction_date", "amount"]
+            landed, standing = landed.select(*fields), rows.select(*fields)
+            missing = landed.join(standing, on=fields, how="left_anti")
+            self._none_left(table, missing, "all of an overlapping delivery stands")
+            invented = rows.where(mine).select(*fields).join(landed, on=fields, how="left_anti")
+            self._none_left(table, invented, "nothing but what an overlapping delivery brought")
+
+    def complaints(self) -> None:
+        table = catalog.COMPLAINTS
+        rows = self._table(table)
+        self.suite.on_spark(
+            table.identifier,
+            rows,
+            {
+                **self._not_null("feedback_id", "category", "description"),
+                **self._in_set("category", CATEGORIES),
+            },
+        )
+        self._unique(table, rows, "feedback_id")
+        landed = self._landed(self._batches(table))
+        if landed is not None:
+            # A complaint that was sent twice landed twice; the first one counts.
+            landed = landed.select("feedback_id").distinct()
+        self._totals_agree(table, rows, landed, [], amount=None)
+
+    def _table(self, table: RawTable) -> DataFrame:
+        return self.spark.table(f"{catalog.TABLE_BUCKET}.{table.identifier}")
+
+    def _batches(self, table: RawTable) -> list[Batch]:
+        """The batches whose rows the table must hold: the flattened ones, of snapshots the last."""
+        flattened = landing.flattened_batch_ids(self.settings, table.source)
+        batches = [
+            batch
+            for batch in landing.batches(self.settings, table.source)
+            if batch.batch_id in flattened
+        ]
+        return batches[-1:] if batches and batches[-1].snapshot else batches
+
+    def _landed(self, batches: Sequence[Batch]) -> DataFrame | None:
+        urls = [landing.url(key) for batch in batches for key in batch.objects]
+        return self.spark.read.parquet(*urls) if urls else None
+
+    def _told_apart(
+        self, rows: DataFrame, batches: Sequence[Batch]
+    ) -> tuple[list[Batch], list[Batch]]:
+        """Batches that stand row for row, and those of which some rows had been delivered before.
+
+        Sums of the first can be compared as they are; rows of the second one by one.
+        """
+        counted = {
+            row["_batch_id"]: row["count"] for row in rows.groupBy("_batch_id").count().collect()
+        }
+        whole: list[Batch] = []
+        overlapping: list[Batch] = []
+        for batch in batches:
+            stands_whole = counted.get(batch.batch_id, 0) == _landed_rows([batch])
+            (whole if stands_whole else overlapping).append(batch)
+        return whole, overlapping
+
+    def _unique(self, table: RawTable, rows: DataFrame, *key: str) -> None:
+        repeated = rows.groupBy(*key).count().where("count > 1")
+        self._none_left(table, repeated, f"{', '.join(key)} is unique")
+
+    def _totals_agree(
+        self,
+        table: RawTable,
+        rows: DataFrame,
+        landed: DataFrame | None,
+        groups: list[str],
+        *,
+        amount: str | None = "amount",
+        month_of: str | None = None,
+    ) -> None:
+        """Expect equal counts (and sums of ``amount``) on both sides, by group and month."""
+        from pyspark.sql.functions import col, count, lit, trunc
+        from pyspark.sql.functions import sum as total
+
+        def totals(frame: DataFrame, side: str) -> DataFrame:
+            by = [col(name) for name in groups]
+            if month_of:
+                by.append(trunc(month_of, "month").alias("month"))
+            value = total(amount) if amount else lit(0)
+            return frame.groupBy(*by, lit(1).alias("all")).agg(
+                count(lit(1)).alias(f"{side}_rows"), value.alias(f"{side}_amount")
+            )
+
+        keys = [*groups, *(["month"] if month_of else []), "all"]
+        here = totals(rows, "raw")
+        there = totals(rows.limit(0) if landed is None else landed, "landed")
+        differing = here.join(there, on=keys, how="full_outer").where(
+            "NOT (raw_rows <=> landed_rows AND raw_amount <=> landed_amount)"
+        )
+        by = f" by {', '.join(keys[:-1])}" if keys[:-1] else ""
+        what = "counts and sums" if amount else "counts"
+        self._none_left(table, differing, f"{what}{by} agree with what landed")
+
+    def _none_left(self, table: RawTable, offenders: DataFrame, name: str) -> None:
+        self.suite.on_spark(
+            table.identifier, offenders, {name: self.gxe.ExpectTableRowCountToEqual(value=0)}
+        )
+
+    def _not_null(self, *columns: str) -> dict[str, Any]:
+        return {
+            f"{column} is never null": self.gxe.ExpectColumnValuesToNotBeNull(column=column)
+            for column in columns
+        }
+
+    def _in_set(self, column: str, values: Sequence[str]) -> dict[str, Any]:
+        expectation = self.gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
+        return {f"{column} is known": expectation}
+
+    def _between(
+        self, column: str, minimum: int, maximum: int | None = None, *, strictly: bool = False
+    ) -> Any:
+        return self.gxe.ExpectColumnValuesToBeBetween(
+            column=column, min_value=minimum, max_value=maximum, strict_min=strictly
+        )
+
+    def _row_count(self, batches: Sequence[Batch]) -> dict[str, Any]:
+        expectation = self.gxe.ExpectTableRowCountToEqual(value=_landed_rows(batches))
+        return {"rows agree with what landed": expectation}
+
+
+def _landed_rows(batches: Sequence[Batch]) -> int:
+    return sum(file.landed for batch in batches for file in batch.files)

@@ -1,0 +1,37 @@
+"""What a boundary's checks found. Counts only: no value of any row ever stands in a report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One sentence about one table, and whether it holds."""
+
+    name: str
+    table: str
+    passed: bool
+    observed: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All checks of one boundary."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check holds."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that do not hold."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as ``check --json`` prints it."""
+        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
