@@ -5,5 +5,6 @@ of :class:`~lakehouse.services.service.Service` and its line in ``lifecycle.CLAS
 """
 
 from lakehouse.services.lifecycle import BATCH_SERVICES, ServiceState, down, install, status, up
+from lakehouse.services.remote import remote_status
 
-__all__ = ["BATCH_SERVICES", "ServiceState", "down", "install", "status", "up"]
+__all__ = ["BATCH_SERVICES", "ServiceState", "down", "install", "remote_status", "status", "up"]

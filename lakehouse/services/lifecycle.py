@@ -36,11 +36,12 @@ CLASSES = {
     "ministack": "lakehouse.services.ministack:Ministack",
     "kafka": "lakehouse.services.kafka:Kafka",
     "superset": "lakehouse.services.superset:Superset",
+    "page": "lakehouse.services.page:Page",
 }
 """Every service that can be started: its name, and its class, imported only when needed."""
 
 BATCH_SERVICES = ("seaweedfs", "postgres", "ministack", "kafka")
-"""What the pipeline needs; the dashboard's server is started by name."""
+"""What the pipeline needs; the dashboard's two are started by name."""
 
 DISK_FLOOR = 512 * 1024 * 1024
 """Bytes that must be free before anything is started: below that a store may break half-way."""
@@ -235,7 +236,7 @@ def _wait_for_answer(
             try:
                 service.probe()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
-                reason = f"it doesn't answer ({_in_short(error)})"
+                reason = f"it doesn't answer ({in_short(error)})"
             else:
                 return None
         elapsed = time.monotonic() - began
@@ -251,7 +252,7 @@ def _settle(service: Service) -> None:
         raise
     except Exception as error:
         raise ServiceUnavailable(
-            f"{service.name} answers but can't be set up: {_in_short(error)}",
+            f"{service.name} answers but can't be set up: {in_short(error)}",
             f"read {service.log}, then: discover up",
         ) from error
     registry.update(service.home, service.name, settled=True)
@@ -280,7 +281,7 @@ def _state(service: Service) -> ServiceState:
             state = "running" if known.get("settled") else "starting"
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
             state = "failing" if known.get("settled") else "starting"
-            detail = _in_short(error)
+            detail = in_short(error)
     else:
         state = "dead" if "pid" in known else "stopped"
     return ServiceState(
@@ -333,7 +334,7 @@ def _equip_duckdb(home: Path, *, renew: bool) -> None:
     if not {f"{name}.duckdb_extension" for name in duck.EXTENSIONS} <= present:
         duck.install_extensions(directory)
     secrets = home / "duckdb_secrets"
-    if hasattr(duck, "write_secrets") and (renew or not secrets.exists()):
+    if renew or not secrets.exists():
         duck.write_secrets(load(home, "local", **local_values(home)), secrets)
 
 
@@ -387,7 +388,8 @@ def _check(cancelled: threading.Event) -> None:
         raise _Cancelled
 
 
-def _in_short(error: Exception) -> str:
+def in_short(error: Exception) -> str:
+    """An error's kind and first line, for a message of one line."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
