@@ -21,6 +21,8 @@ LOAN_TYPES_LISTED = 10
 LOANS_LISTED = 5
 TRANSACTIONS_LISTED = 5
 
+_ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\|`*[]<>"})
+
 TEXT_LIMIT = 100
 """Longest text taken over from the data (a name): what core banking can hold."""
 
@@ -360,5 +362,4 @@ def _text(value: str | None) -> str | None:
 
 def _plain(value: Any) -> str:
     """Text from the data as one harmless line: a name can't draw tables, links or headings."""
-    words = " ".join(str(value).split())
-    return "".join("\\" + c if c in "\\|`*[]<>" else c for c in words)
+    return " ".join(str(value).split()).translate(_ESCAPES)
