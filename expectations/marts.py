@@ -1,0 +1,211 @@
+"""The candidate's marts after dbt, in SQL: keys, and totals that must agree with the raw tables.
+
+Every check is one count of offenders that DuckDB computes; Great Expectations judges the counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expectations.report import CheckReport
+from expectations.suite import Suite
+from lakehouse import catalog, landing
+from lakehouse.duck import connect_lake
+from lakehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number about one mart that has to lie within limits."""
+
+    name: str
+    table: str
+    sql: str
+    minimum: float = 0
+    maximum: float | None = 0
+
+
+def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
+    """Check a candidate's marts against themselves and against the raw tables.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+
+    """
+    landing.require_lake(settings)
+    figures = figures_of(settings)
+    with connect_lake(settings) as connection:
+        connection.execute(f"ATTACH '{marts_file}' AS marts (READ_ONLY)")
+        connection.execute("USE marts.main")
+        found = {figure: connection.execute(figure.sql).fetchone() for figure in figures}
+    return judge({figure: float(row[0]) for figure, row in found.items() if row})
+
+
+def judge(found: dict[Figure, float]) -> CheckReport:
+    """The report on figures, each expected within its limits. Touches no file."""
+    import pyarrow as pa
+    from great_expectations import expectations as untyped
+
+    gxe: Any = untyped
+    suite = Suite()
+    for table in dict.fromkeys(figure.table for figure in found):
+        mine = {figure: value for figure, value in found.items() if figure.table == table}
+        row = pa.table({figure.name: [value] for figure, value in mine.items()}).to_pandas()
+        suite.on_pandas(
+            table,
+            row,
+            {
+                figure.name: gxe.ExpectColumnMaxToBeBetween(
+                    column=figure.name, min_value=figure.minimum, max_value=figure.maximum
+                )
+                for figure in mine
+            },
+        )
+    return CheckReport(tuple(suite.checks))
+
+
+def figures_of(settings: Settings) -> list[Figure]:
+    """All figures, in the order of the marts."""
+    customers, credit, loans, transactions, complaints = (
+        f"{catalog.TABLE_BUCKET}.{table.identifier}" for table in catalog.RAW_TABLES
+    )
+    share = settings.bad_share_limit
+    return [
+        Figure("rows", "dim_customers", "SELECT count(*) FROM dim_customers", 1, None),
+        _key("dim_customers", "customer_id"),
+        Figure(
+            "customers that differ from core banking",
+            "dim_customers",
+            _differing(
+                f"SELECT customer_id, trim(name), trim(city) FROM {customers}",
+                "SELECT customer_id, customer_name, city FROM dim_customers",
+            ),
+        ),
+        _key("fct_customers", "customer_id"),
+        Figure(
+            "customers that differ from dim_customers",
+            "fct_customers",
+            _differing(
+                "SELECT customer_id, city FROM dim_customers",
+                "SELECT customer_id, city FROM fct_customers",
+            ),
+        ),
+        Figure(
+            "credit records that differ from the bureau's",
+            "fct_customers",
+            _differing(
+                f"SELECT customer_id, credit_score, delinquencies FROM {credit}"
+                " SEMI JOIN dim_customers USING (customer_id) WHERE record_status = 'present'",
+                "SELECT customer_id, credit_score, delinquencies FROM fct_customers"
+                " WHERE credit_record_status = 'present'",
+            ),
+        ),
+        Figure(
+            "customers whose loans differ from fct_loans",
+            "fct_customers",
+            _differing(
+                "SELECT customer_id, count(*) AS n, sum(amount) AS total FROM fct_loans"
+                " SEMI JOIN dim_customers USING (customer_id) GROUP BY ALL",
+                "SELECT customer_id, loan_count, loan_total FROM fct_customers"
+                " WHERE loan_count > 0",
+            ),
+        ),
+        Figure(
+            "loans of customers whose credit record was quarantined",
+            "fct_customers",
+            "SELECT count(*) FROM fct_customers WHERE credit_record_status = 'quarantined'"
+            " AND (loan_count IS NOT NULL OR loan_total IS NOT NULL OR credit_score IS NOT NULL)",
+        ),
+        Figure(
+            "customers whose ATM totals differ from fct_atm_transactions",
+            "fct_customers",
+            _differing(
+                "SELECT customer_id, count(*) AS n,"
+                " coalesce(sum(amount) FILTER (transaction_type = 'deposit'), 0) AS deposits,"
+                " coalesce(sum(amount) FILTER (transaction_type = 'withdrawal'), 0) AS withdrawals"
+                " FROM fct_atm_transactions SEMI JOIN dim_customers USING (customer_id)"
+                " GROUP BY ALL",
+                "SELECT customer_id, atm_transaction_count, deposit_total, withdrawal_total"
+                " FROM fct_customers WHERE atm_transaction_count > 0",
+            ),
+        ),
+        _key("fct_loans", "customer_id", "loan_number"),
+        Figure(
+            "loan types whose totals differ from raw",
+            "fct_loans",
+            _differing(
+                *(
+                    f"SELECT loan_type, count(*), sum(amount) FROM {table} GROUP BY loan_type"
+                    for table in (loans, "fct_loans")
+                )
+            ),
+        ),
+        _orphans("fct_loans", share),
+        _key("fct_atm_transactions", "transaction_id"),
+        Figure(
+            "months and types whose totals differ from raw",
+            "fct_atm_transactions",
+            _differing(
+                *(
+                    "SELECT date_trunc('month', transaction_date) AS month, transaction_type,"
+                    f" count(*), sum(amount) FROM {table} GROUP BY month, transaction_type"
+                    for table in (transactions, "fct_atm_transactions")
+                )
+            ),
+        ),
+        _orphans("fct_atm_transactions", share),
+        Figure(
+            "dates and types whose totals differ from fct_atm_transactions",
+            "fct_atm_daily",
+            _differing(
+                "SELECT transaction_date, transaction_type, count(*), sum(amount)"
+                " FROM fct_atm_transactions GROUP BY transaction_date, transaction_type",
+                "SELECT transaction_date, transaction_type, sum(transaction_count),"
+                " sum(amount_total) FROM fct_atm_daily GROUP BY transaction_date, transaction_type",
+            ),
+        ),
+        _key("fct_complaints", "feedback_id"),
+        Figure(
+            "categories whose counts differ from raw",
+            "fct_complaints",
+            _differing(
+                *(
+                    f"SELECT category, count(*) FROM {table} GROUP BY category"
+                    for table in (complaints, "fct_complaints")
+                )
+            ),
+        ),
+        Figure("rows", "entitlements", "SELECT count(*) FROM entitlements", 1, None),
+    ]
+
+
+def _key(table: str, *columns: str) -> Figure:
+    """Rows whose key is NULL or stands more than once."""
+    key = ", ".join(columns)
+    missing = " OR ".join(f"{column} IS NULL" for column in columns)
+    return Figure(
+        f"rows without a {key} of their own",
+        table,
+        f"SELECT coalesce(sum(n), 0) FROM (SELECT {key}, count(*) AS n FROM {table}"
+        f" GROUP BY {key}) WHERE n > 1 OR {missing}",
+    )
+
+
+def _orphans(table: str, limit: float) -> Figure:
+    """Share of rows whose customer core banking does not know: kept, counted, and limited."""
+    return Figure(
+        "share of rows of unknown customers",
+        table,
+        "SELECT coalesce(avg(CASE WHEN dim_customers.customer_id IS NULL THEN 1.0 ELSE 0.0 END), 0)"
+        f" FROM {table} LEFT JOIN dim_customers USING (customer_id)",
+        maximum=limit,
+    )
+
+
+def _differing(left: str, right: str) -> str:
+    """Count of rows that stand on one side only. Both sides are sets: grouped, or with a key."""
+    return (
+        f"SELECT count(*) FROM ((({left}) EXCEPT ({right})) UNION ALL (({right}) EXCEPT ({left})))"
+    )
