@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from lakehouse.errors import UsageError
+from lakehouse.errors import ServiceUnavailable, UsageError
 from lakehouse.settings import Settings
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -41,6 +41,7 @@ def write_secrets(settings: Settings, directory: Path) -> None:
 
     Raises:
         UsageError: the settings hold no keys (AWS's own credential chain is dbt-athena's business).
+        ServiceUnavailable: the catalog, which is asked for a token, does not answer.
 
     """
     if settings.lake_access_key_id is None or settings.lake_secret_access_key is None:
@@ -64,8 +65,15 @@ def write_secrets(settings: Settings, directory: Path) -> None:
         ) as connection:
             for name in EXTENSIONS:
                 connection.execute(f"LOAD '{extension_file(name)}'")
-            for statement in (catalog, store):
-                connection.execute(statement)
+            try:
+                for statement in (catalog, store):
+                    connection.execute(statement)
+            except duckdb.Error:
+                # Raised from None: the engine's words may quote the statement, and it holds the key.
+                raise ServiceUnavailable(
+                    f"the lake's catalog does not answer at {settings.catalog_uri}",
+                    "start it: discover up seaweedfs",
+                ) from None
         for written in Path(aside).iterdir():
             written.replace(directory / written.name)
 

@@ -1,0 +1,174 @@
+"""dbt in process: the marts of one candidate version, built and tested."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lakehouse import catalog, duck
+from lakehouse.errors import DiscoverError
+from lakehouse.settings import REPOSITORY, Settings
+from lakehouse.users import Grant
+
+PROJECT = REPOSITORY / "dbt_project"
+
+_FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What ``dbt build`` made of the marts. Names and counts only: no value of any customer."""
+
+    tables: dict[str, int]
+    """Rows by mart."""
+    passed: int
+    """Models, seeds and tests that succeeded, warnings included."""
+    failures: list[str] = field(default_factory=list)
+    """``<node>: <what dbt says of it>``, one a failed or broken node; empty is a clean build."""
+    warnings: list[str] = field(default_factory=list)
+    """The same for tests that only warn, such as transactions of unknown customers."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as ``build --json`` prints it."""
+        return asdict(self)
+
+
+def build(
+    settings: Settings,
+    *,
+    marts_file: Path,
+    work_dir: Path,
+    args: Sequence[str] = (),
+    entitlements: list[Grant],
+) -> BuildReport:
+    """Build and test the marts into ``marts_file`` from the lake's raw tables.
+
+    Args:
+        settings: where the lake is and what opens it.
+        marts_file: DuckDB file that holds the marts and nothing else; built on where it exists.
+        work_dir: private folder: views, ``target/`` with dbt's manifests, ``logs/``.
+        args: further arguments of ``dbt build``, such as ``--full-refresh`` or ``--select``.
+        entitlements: rows of the mart of that name.
+
+    Returns:
+        The report. A failed model or test stands in ``failures``; nothing is raised for it.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+        DiscoverError: dbt could not start, for example because of an argument it does not know.
+
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    grants = json.dumps({"entitlements": [asdict(grant) for grant in entitlements]})
+    results = run_dbt(
+        settings,
+        ["build", "--vars", grants, *args],
+        target="local",
+        work_dir=work_dir,
+        environment={
+            "DISCOVER_MARTS_FILE": str(marts_file),
+            "DISCOVER_WORK_FILE": str(work_dir / "work.duckdb"),
+        },
+    )
+    outcomes = [(str(result.status), _sentence(result)) for result in results]
+    failures = [sentence for status, sentence in outcomes if status in _FAILED]
+    return BuildReport(
+        tables=_count_rows(marts_file),
+        passed=sum(status in {"success", "pass", "warn"} for status, _ in outcomes),
+        failures=failures,
+        warnings=[sentence for status, sentence in outcomes if status == "warn"],
+    )
+
+
+def run_dbt(
+    settings: Settings,
+    args: Sequence[str],
+    *,
+    target: str,
+    work_dir: Path,
+    environment: Mapping[str, str] | None = None,
+) -> list[Any]:
+    """Run one dbt command quietly; its log goes to ``<work_dir>/logs``.
+
+    Returns:
+        dbt's results, one a node; empty for a command without any.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+        DiscoverError: dbt failed before it ran a node.
+
+    """
+    from dbt.cli.main import dbtRunner
+
+    _equip(settings)
+    command = [
+        *("--quiet", "--no-print", "--log-level", "none", "--log-level-file", "info"),
+        *("--log-path", str(work_dir / "logs")),
+        *args,
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", target),
+        *("--target-path", str(work_dir / "target")),
+    ]
+    with _environment({"DISCOVER_HOME": str(settings.home), **(environment or {})}):
+        try:
+            outcome = dbtRunner().invoke(command)
+        finally:
+            _let_go_of_the_files()
+    if outcome.exception is not None:
+        first = next(iter(str(outcome.exception).strip().splitlines()), "no message")
+        raise DiscoverError(f"dbt: {first}", f"see {work_dir}/logs")
+    return list(getattr(outcome.result, "results", ()))
+
+
+def _equip(settings: Settings) -> None:
+    """DuckDB's extensions and secrets, where dbt's profile looks for them."""
+    extensions = settings.home / "duckdb_extensions"
+    if len(list(extensions.rglob("*.duckdb_extension"))) < len(duck.EXTENSIONS):
+        duck.install_extensions(extensions)
+    duck.write_secrets(settings, settings.home / "duckdb_secrets")
+
+
+def _let_go_of_the_files() -> None:
+    """dbt-duckdb keeps its connection until the process ends; a candidate must be free before."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    environment = DuckDBConnectionManager._ENV
+    if environment is not None:
+        environment.close()
+    DuckDBConnectionManager.close_all_connections()
+
+
+def _sentence(result: Any) -> str:
+    """A node's name and dbt's words on it, without the value that an engine may quote."""
+    message = str(result.message or result.status).strip().splitlines()[0]
+    return f"{result.node.name}: {message}"
+
+
+def _count_rows(marts_file: Path) -> dict[str, int]:
+    if not marts_file.exists():
+        return {}
+    with duck.connect_published(marts_file) as connection:
+        present = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+        return {
+            name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+            for name in catalog.MARTS
+            if name in present
+        }
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
