@@ -7,15 +7,13 @@ first two and keeps a number as it was written.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number as it was written."""
+class Number(str):
+    """A number as it was written; never rounded, and no ordinary string."""
 
-    text: str
+    __slots__ = ()
 
 
 class Problem(Exception):

@@ -26,7 +26,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2099
 _TYPES = ", ".join(f"'{name}'" for name in TRANSACTION_TYPES)
 _SHORTENED = (
     "CASE WHEN length(timestamp) = 19 THEN timestamp"
-    " WHEN length(timestamp) BETWEEN 21 AND 26 AND timestamp[20] = '.'"
+    " WHEN length(timestamp) BETWEEN 21 AND 26 AND substr(timestamp, 20, 1) = '.'"
     " THEN rtrim(rtrim(timestamp, '0'), '.') END"
 )
 _TRANSACTION_ID = (
@@ -74,6 +74,7 @@ CONTRACT = CsvContract(
         ("is_ambiguous_local_time", "is_ambiguous_local_time"),
         ("is_twin", "occurrence > 1"),
     ),
+    local_time="timestamp",
     rows=(
         ("atm_id", "atm_id"),
         ("timestamp", "CAST(transacted_at_local AS VARCHAR)"),

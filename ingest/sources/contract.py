@@ -45,7 +45,10 @@ class CsvContract:
     rows: tuple[tuple[str, str], ...]
     """Delivered name and the SQL that shows a landed row in the source's own terms."""
     unique: tuple[str, ...] = ()
-    """Landed columns that no two rows of one snapshot may share."""
+    """Columns that no two rows of one snapshot may share."""
+    local_time: str | None = None
+    """Column in the bank's local time. Its rules and landed columns may use ``utc_offset`` (seconds
+    east of UTC), ``is_ambiguous_local_time`` and ``is_skipped_local_time``."""
 
     @property
     def names(self) -> list[str]:

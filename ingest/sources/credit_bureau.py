@@ -78,22 +78,18 @@ def _loan(loan: Any, where: str, loan_types: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(loan["type"], str) or loan["type"] not in loan_types:
         raise Problem(f"{where}.type", f"not one of {', '.join(loan_types)}")
     amount = loan["amount"]
-    if not isinstance(amount, Number) or not _MONEY.fullmatch(amount.text):
+    if not isinstance(amount, Number) or not _MONEY.fullmatch(amount):
         raise Problem(f"{where}.amount", "not a number in plain digits with at most two decimals")
-    value = Decimal(amount.text)
+    value = Decimal(amount)
     if value <= 0:
         raise Problem(f"{where}.amount", "not above zero")
     return {"type": loan["type"], "amount": value}
 
 
 def _whole(value: Any, where: str, largest: int) -> int:
-    if (
-        not isinstance(value, Number)
-        or not _WHOLE.fullmatch(value.text)
-        or int(value.text) > largest
-    ):
+    if not isinstance(value, Number) or not _WHOLE.fullmatch(value) or int(value) > largest:
         raise Problem(where, f"not a whole number up to {largest}")
-    return int(value.text)
+    return int(value)
 
 
 def _expect_keys(found: dict[str, Any], expected: tuple[str, ...], where: str) -> None:

@@ -1,0 +1,379 @@
+"""Land delivered files: keep the bytes, type or quarantine each record, show the batch at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import glob
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ingest import quarantine
+from ingest.assess import Assessed, Assessment, sha256_of
+from ingest.rejects import Reject
+from ingest.sources import REGISTRY
+from lakehouse.catalog import CUSTOMERS_TABLE, LAKE_BUCKET, SOURCES, raw_prefix
+from lakehouse.clients import lake_store
+from lakehouse.errors import ServiceUnavailable, UsageError
+from lakehouse.landing import (
+    Batch,
+    LandedFile,
+    batches,
+    new_batch_id,
+    object_name,
+    parquet_key,
+    require_lake,
+    write_batch,
+)
+from lakehouse.settings import Settings
+
+OnFile = Callable[[str, int], Callable[[int], None] | None]
+"""Told a file's name and size before it is read; may return a listener for bytes read."""
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of one delivered file."""
+
+    file: str
+    state: str
+    """``landed``, ``partly``, ``quarantined`` (no record of it lands) or ``known``."""
+    rows_in: int = 0
+    landed: int = 0
+    quarantined: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+    """The first thousand; the quarantine holds all."""
+    rows: list[dict[str, Any]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's part of the command's document."""
+        document: dict[str, Any] = {
+            "file": self.file,
+            "state": self.state,
+            "rows_in": self.rows_in,
+            "landed": self.landed,
+            "quarantined": self.quarantined,
+            "rejects": [reject.to_json() for reject in self.rejects],
+        }
+        return document if self.rows is None else {**document, "rows": self.rows}
+
+
+@dataclass(frozen=True)
+class LandReport:
+    """What became of one landing. ``stopped`` says why nothing of it is visible."""
+
+    source: str
+    files: list[FileReport]
+    batch_id: str | None = None
+    stopped: str | None = None
+
+    @property
+    def rejected(self) -> str | None:
+        """Why the input as delivered isn't good enough (exit code 3), or None."""
+        if self.stopped:
+            return self.stopped
+        names = [file.file for file in self.files if file.state == "quarantined"]
+        return f"quarantined as a whole: {', '.join(names)}" if names else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The command's document."""
+        return {
+            "source": self.source,
+            "batch_id": self.batch_id,
+            "stopped": self.stopped,
+            "files": [file.to_json() for file in self.files],
+        }
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One file on local disk under the name it was delivered by."""
+
+    name: str
+    path: Path
+
+
+def land(
+    settings: Settings,
+    source: str,
+    paths: Sequence[str],
+    *,
+    check: bool = False,
+    rows: bool = False,
+    on_file: OnFile | None = None,
+) -> LandReport:
+    """Land files of one source as one batch.
+
+    Args:
+        settings: where the lake is, and the rules that may differ between banks.
+        source: one of the four sources. ``core_banking`` without paths is read from Postgres.
+        paths: files, globs or ``s3://`` URLs (globs too).
+        check: only say what would happen; no service is needed.
+        rows: add the typed rows as they land to the report.
+        on_file: progress.
+
+    Raises:
+        UsageError: unknown source, or a path that names no file.
+        ServiceUnavailable: the lake or Postgres doesn't answer.
+
+    """
+    if source not in SOURCES:
+        raise UsageError(f"unknown source {source!r}", f"one of: {', '.join(SOURCES)}")
+    if not paths and source != "core_banking":
+        raise UsageError(f"no files of {source} named", f"discover land {source} PATH…")
+    if not check:
+        require_lake(settings)
+    with contextlib.ExitStack() as cleanup:
+        if paths:
+            delivered = list(_deliver(settings, paths, cleanup))
+        else:
+            delivered = [_bank_snapshot(settings, cleanup)]
+        return land_files(settings, source, delivered, check=check, rows=rows, on_file=on_file)
+
+
+def land_bank(settings: Settings) -> LandReport:
+    """Land a full snapshot of the customers in Postgres."""
+    return land(settings, "core_banking", [])
+
+
+def land_files(
+    settings: Settings,
+    source: str,
+    delivered: Sequence[Delivered],
+    *,
+    check: bool = False,
+    rows: bool = False,
+    again: bool = False,
+    on_file: OnFile | None = None,
+) -> LandReport:
+    """Land files that stand on local disk; ``again`` takes files that are known already."""
+    now = datetime.now(UTC)
+    hashes = [sha256_of(file.path) for file in delivered]
+    batch_id = new_batch_id(now, " ".join(hashes))
+    seen = set() if check or again else _known(settings, source, hashes)
+    with Assessment(settings, source, batch_id, now) as assessment:
+        found: list[Assessed | FileReport] = []
+        for file, sha256 in zip(delivered, hashes, strict=True):
+            if sha256 in seen:
+                found.append(FileReport(file.name, "known"))
+                continue
+            seen.add(sha256)
+            listener = on_file(file.name, file.path.stat().st_size) if on_file else None
+            found.append(assessment.read(file.name, file.path, sha256, listener))
+        assessment.finish()
+        stopped = _why_stopped(settings, assessment.source.SNAPSHOT, assessment.files)
+        together = [quarantine.FileId(file.name, file.sha256) for file in assessment.files]
+        reports: list[FileReport] = []
+        parts: list[LandedFile] = []
+        for item in found:
+            if isinstance(item, FileReport):
+                reports.append(item)
+                continue
+            parquet = assessment.write(item)
+            typed = assessment.rows(parquet) if rows and parquet else []
+            reports.append(_report(item, typed if rows else None))
+            if check:
+                continue
+            _keep(settings, source, item)
+            file_id = quarantine.FileId(item.name, item.sha256)
+            quarantine.write(settings, source, batch_id, file_id, item.rejects.path, together)
+            if stopped is None and not item.whole:
+                parts.append(_upload(settings, source, batch_id, item, parquet))
+        if not parts or (again and _stands(settings, source, parts)):
+            return LandReport(source, reports, None, stopped)
+        at = now.isoformat()
+        write_batch(settings, Batch(batch_id, source, at, assessment.source.SNAPSHOT, tuple(parts)))
+        return LandReport(source, reports, batch_id)
+
+
+def replay(settings: Settings, source: str | None = None) -> list[LandReport]:
+    """Land again every file that stands in quarantine, from the bytes that were kept of it.
+
+    Rows that land become visible, what is still rejected stays in quarantine. Of feedback no bytes
+    are kept: its files have to be delivered again. Of a snapshot source only the newest landing is
+    replayed, all its files together.
+    """
+    require_lake(settings)
+    reports = []
+    for name in [source] if source else SOURCES:
+        found = quarantine.files(settings, name) if name != "feedback" else []
+        if REGISTRY[name].SNAPSHOT:
+            visible = batches(settings, name)
+            found = [f for f in found[-1:] if not visible or f.batch_id >= visible[-1].batch_id]
+            landings = [list(file.together) for file in found]
+        else:
+            landings = [[file.file] for file in found]
+        for files in landings:
+            with contextlib.ExitStack() as cleanup:
+                kept = [_kept(settings, name, file, cleanup) for file in files]
+                reports.append(land_files(settings, name, kept, again=True))
+    return reports
+
+
+def _known(settings: Settings, source: str, hashes: list[str]) -> set[str]:
+    """Hashes among ``hashes`` whose landing would change nothing."""
+    visible = batches(settings, source)
+    if REGISTRY[source].SNAPSHOT:
+        # Together these files are the snapshot that stands; an older one again is news.
+        return set(hashes) if visible and visible[-1].hashes == set(hashes) else set()
+    return {sha256 for batch in visible for sha256 in batch.hashes} & set(hashes)
+
+
+def _stands(settings: Settings, source: str, parts: Sequence[LandedFile]) -> bool:
+    """Whether the visible batches hold just these rows of these files."""
+    visible = batches(settings, source)
+    if REGISTRY[source].SNAPSHOT:
+        visible = visible[-1:]
+    # The last landing of a file tells: what it landed before, it landed again.
+    landed = {file.sha256: file.landed for batch in visible for file in batch.files}
+    return {part.sha256: part.landed for part in parts}.items() <= landed.items()
+
+
+def _why_stopped(settings: Settings, snapshot: bool, files: Sequence[Assessed]) -> str | None:
+    if not files:
+        return None
+    whole = [file.name for file in files if file.whole]
+    if snapshot and whole:
+        return f"a snapshot needs all of its files, and {', '.join(whole)} is broken as a whole"
+    rows_in = sum(file.rows_in for file in files if not file.whole)
+    bad = sum(file.quarantined for file in files if not file.whole)
+    if rows_in and bad / rows_in > settings.bad_share_limit:
+        share, limit = 100 * bad / rows_in, 100 * settings.bad_share_limit
+        return f"{bad} of {rows_in} records are bad ({share:.1f} %, more than {limit:g} %)"
+    if snapshot and not rows_in:
+        return "a snapshot without any record would empty the source"
+    return None
+
+
+def _report(file: Assessed, rows: list[dict[str, Any]] | None) -> FileReport:
+    if file.whole or (file.rows_in and not file.landed):
+        state = "quarantined"
+    else:
+        state = "partly" if file.quarantined else "landed"
+    return FileReport(
+        file.name, state, file.rows_in, file.landed, file.quarantined, file.rejects.listed, rows
+    )
+
+
+def _keep(settings: Settings, source: str, file: Assessed) -> None:
+    """Keep the original bytes under their hash. Feedback's are personal: they are not kept."""
+    if source == "feedback":
+        return
+    key = f"{raw_prefix(source)}{file.sha256}/{object_name(file.name)}"
+    lake_store(settings, LAKE_BUCKET).put(key, file.path)
+
+
+def _upload(
+    settings: Settings, source: str, batch_id: str, file: Assessed, parquet: Path | None
+) -> LandedFile:
+    key = None
+    if parquet is not None:
+        key = parquet_key(source, batch_id, f"{file.number}-{object_name(file.name)}")
+        lake_store(settings, LAKE_BUCKET).put(key, parquet)
+    return LandedFile(file.name, file.sha256, file.rows_in, file.landed, file.quarantined, key)
+
+
+def _kept(
+    settings: Settings, source: str, file: quarantine.FileId, cleanup: contextlib.ExitStack
+) -> Delivered:
+    store = lake_store(settings, LAKE_BUCKET)
+    prefix = f"{raw_prefix(source)}{file.sha256}/"
+    key = next(found["path"] for page in store.list(prefix) for found in page)
+    return _download(settings, LAKE_BUCKET, key, file.file, cleanup)
+
+
+def _deliver(
+    settings: Settings, paths: Sequence[str], cleanup: contextlib.ExitStack
+) -> Iterator[Delivered]:
+    """The files that ``paths`` name, each once."""
+    seen: set[str] = set()
+    for path in paths:
+        if path.startswith("s3://"):
+            found = list(_from_s3(settings, path, cleanup))
+        else:
+            found = [Delivered(name, Path(name)) for name in _local(path)]
+        for file in found:
+            if file.name not in seen:
+                seen.add(file.name)
+                yield file
+
+
+def _local(path: str) -> list[str]:
+    if Path(path).is_file():
+        return [path]
+    if Path(path).is_dir():
+        raise UsageError(f"{path} is a folder", f"name its files: '{path}/*'")
+    # Path.glob takes no absolute pattern.
+    matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+    matches = [match for match in matches if Path(match).is_file()]
+    if not matches:
+        raise UsageError(f"no file {path}", "check the path; a glob has to match something")
+    return matches
+
+
+def _from_s3(settings: Settings, url: str, cleanup: contextlib.ExitStack) -> Iterator[Delivered]:
+    require_lake(settings)
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    fixed = key.split("*")[0].split("?")[0].split("[")[0]
+    from obstore.exceptions import BaseError
+
+    store = lake_store(settings, bucket)
+    prefix = fixed.rpartition("/")[0]
+    try:
+        listed = [found["path"] for page in store.list(prefix or None) for found in page]
+    except BaseError as error:
+        raise UsageError(
+            f"{url} can't be listed ({type(error).__name__})", "check the URL"
+        ) from None
+    keys = [key] if key in listed else sorted(fnmatch.filter(listed, key))
+    if not keys:
+        raise UsageError(f"no object {url}", "check the URL; a glob has to match something")
+    for found in keys:
+        yield _download(settings, bucket, found, f"s3://{bucket}/{found}", cleanup)
+
+
+def _download(
+    settings: Settings, bucket: str, key: str, name: str, cleanup: contextlib.ExitStack
+) -> Delivered:
+    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="discover-s3-")))
+    path = folder / object_name(key)
+    with path.open("wb") as stream:
+        for block in lake_store(settings, bucket).get(key).stream():
+            stream.write(block)
+    return Delivered(name, path)
+
+
+def _bank_snapshot(settings: Settings, cleanup: contextlib.ExitStack) -> Delivered:
+    """All customers as CSV, by one COPY: one statement sees one state of the table."""
+    import psycopg
+
+    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="discover-bank-")))
+    path = folder / f"{CUSTOMERS_TABLE}.csv"
+    columns = ", ".join(REGISTRY["core_banking"].CONTRACT.names)
+    query = f"COPY (SELECT {columns} FROM {CUSTOMERS_TABLE} ORDER BY customer_id) TO STDOUT"
+    try:
+        with (
+            psycopg.connect(
+                settings.postgres_dsn.get_secret_value(),
+                connect_timeout=5,
+                options="-c client_encoding=UTF8",
+            ) as bank,
+            bank.cursor() as cursor,
+            cursor.copy(f"{query} (FORMAT csv, HEADER)") as copy,
+            path.open("wb") as stream,
+        ):
+            for block in copy:
+                stream.write(block)
+    except psycopg.errors.UndefinedTable:
+        raise UsageError(
+            f"the bank has no table {CUSTOMERS_TABLE}", "load it: discover bank load FILE"
+        ) from None
+    except psycopg.OperationalError:
+        raise ServiceUnavailable(
+            "the bank's Postgres does not answer", "start it: discover up postgres"
+        ) from None
+    return Delivered(f"postgres:{CUSTOMERS_TABLE}", path)

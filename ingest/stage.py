@@ -1,0 +1,331 @@
+"""Where the typed rows of one landing stand until all is known about them: a local DuckDB file.
+
+Memory stays bounded, because DuckDB spills; nothing here knows S3 or a batch's fate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from ingest.csv_lines import CsvRows
+from ingest.local_time import ClockChange, clock_changes, offset_on
+from ingest.rejects import Reject, shown
+from ingest.sources.contract import CsvContract
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MEMORY_LIMIT = "1GB"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What every row of one landed file says about where it came from."""
+
+    file: str
+    batch_id: str
+    ingested_at: datetime
+    """UTC without zone."""
+
+    def sql(self) -> str:
+        """The lineage columns, from a query that has ``line``."""
+        return (
+            f"{_literal(self.file)} AS _source_file, CAST(line AS BIGINT) AS _source_row,"
+            f" {_literal(self.batch_id)} AS _batch_id,"
+            f" TIMESTAMP '{self.ingested_at.isoformat(sep=' ')}' AS _ingested_at"
+        )
+
+
+def open_stage(folder: Path) -> duckdb.DuckDBPyConnection:
+    """An empty stage whose files live in ``folder``."""
+    stage = duckdb.connect(
+        str(folder / "stage.duckdb"),
+        config={
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": str(folder / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        },
+    )
+    stage.execute("SET TimeZone = 'UTC'")
+    return stage
+
+
+class CsvStage:
+    """Rows of a CSV source: typed in bulk; only those that break a rule are looked at singly."""
+
+    def __init__(
+        self, stage: duckdb.DuckDBPyConnection, contract: CsvContract, timezone: str
+    ) -> None:
+        self.stage = stage
+        self.contract = contract
+        self.timezone = timezone
+        self.typed = [f"t_{column.name}" for column in contract.columns]
+        self.kept = [
+            *self.typed,
+            *(["utc_offset", "is_ambiguous_local_time"] if contract.local_time else []),
+        ]
+        columns = ", ".join(f"'' AS {name}" for name in contract.names)
+        self._deliver(f"SELECT {columns}, 1::BIGINT AS line LIMIT 0")
+        stage.execute(f"CREATE TABLE staged AS {self._good(0)}")
+
+    def add(self, file: int, rows: CsvRows) -> list[Reject]:
+        """Stage the good rows; returns why the others aren't."""
+        self.stage.register("arrow_rows", rows.table)
+        self._deliver("SELECT * FROM arrow_rows")
+        taken = self.stage.execute(f"INSERT INTO staged {self._good(file)}").fetchone()
+        assert taken is not None
+        rejects = [] if taken[0] == rows.table.num_rows else self._explain(rows)
+        self.stage.unregister("arrow_rows")
+        if taken[0] + len(rejects) != rows.table.num_rows:
+            raise AssertionError(
+                f"{rows.table.num_rows} rows read, {taken[0]} taken, {len(rejects)} rejected"
+            )
+        return rejects
+
+    def count(self, file: int) -> int:
+        """Rows of one file that stand."""
+        return _scalar(self.stage, f"SELECT count(*) FROM staged WHERE file = {file}")
+
+    def forget(self, file: int) -> None:
+        """Take back all rows of one file."""
+        self.stage.execute(f"DELETE FROM staged WHERE file = {file}")
+
+    def repeated(self) -> list[tuple[int, int, str, str]]:
+        """Take out rows that share what must be unique: (file, line, field, reason) of each.
+
+        Of wholly equal records the first stays. Where records differ nobody can say which is
+        right, so none stays.
+        """
+        everything = ", ".join(self.typed)
+        found = _take_out(
+            self.stage,
+            f"SELECT file, line, min(line) OVER same AS first, row_number() OVER same AS nth"
+            f" FROM staged WINDOW same AS (PARTITION BY {everything} ORDER BY file, line)"
+            f" QUALIFY nth > 1",
+            field=self.contract.unique[0] if self.contract.unique else "",
+            reason="the same record as on line {first}",
+        )
+        for name in self.contract.unique:
+            found += _take_out(
+                self.stage,
+                f"SELECT file, line, min(line) OVER same AS first, count(*) OVER same AS nth"
+                f" FROM staged WINDOW same AS (PARTITION BY t_{name}) QUALIFY nth > 1",
+                field=name,
+                reason="given in several records that differ",
+            )
+        return found
+
+    def write(self, file: int, lineage: Lineage, path: Path) -> None:
+        """Write one file's rows as Parquet, as they land."""
+        fields = ", ".join(self.typed)
+        twins = (
+            f"SELECT line AS twin_line, row_number() OVER (PARTITION BY {fields} ORDER BY line)"
+            f" AS occurrence FROM of_file WHERE hash({fields}) IN"
+            f" (SELECT hash({fields}) FROM of_file GROUP BY 1 HAVING count(*) > 1)"
+            f" QUALIFY occurrence > 1"
+        )
+        self.stage.execute(
+            f"CREATE OR REPLACE TEMP VIEW of_file AS SELECT * FROM staged WHERE file = {file}"
+        )
+        self.stage.execute(f"CREATE OR REPLACE TEMP TABLE twins AS {twins}")
+        landed = ", ".join(f"{sql} AS {name}" for name, sql in self.contract.landed)
+        self.stage.execute(
+            f"COPY (SELECT {landed}, {lineage.sql()} FROM ("
+            f"   SELECT of_file.*, coalesce(occurrence, 1) AS occurrence"
+            f"   FROM of_file LEFT JOIN twins ON line = twin_line))"
+            f" TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        )
+
+    def _deliver(self, source: str) -> None:
+        self.stage.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
+
+    def _typed_rows(self) -> str:
+        typed = ", ".join(f"{column.typed} AS t_{column.name}" for column in self.contract.columns)
+        rows = f"SELECT *, {typed} FROM delivered"
+        if self.contract.local_time:
+            rows = f"SELECT *, {self._clock(self.contract.local_time)} FROM ({rows})"
+        return rows
+
+    def _good(self, file: int) -> str:
+        rules = " AND ".join(
+            f"({rule.good})" for column in self.contract.columns for rule in column.rules
+        )
+        return (
+            f"SELECT {file} AS file, line, {', '.join(self.kept)}"
+            f" FROM ({self._typed_rows()}) WHERE {rules}"
+        )
+
+    def _explain(self, rows: CsvRows) -> list[Reject]:
+        fields = [_first_broken(column.name, column.rules) for column in self.contract.columns]
+        found = self.stage.execute(
+            f"SELECT line, list_filter([{', '.join(fields)}], x -> x IS NOT NULL) AS problems"
+            f" FROM ({self._typed_rows()}) WHERE len(problems) > 0 ORDER BY line"
+        ).fetchall()
+        return [
+            Reject(line, problems[0]["field"], _all_reasons(problems), shown(rows.raw(line)))
+            for line, problems in found
+        ]
+
+    def _clock(self, column: str) -> str:
+        """Columns that say how the zone's clock stands at a local time."""
+        moment = f"t_{column}"
+        # Far cheaper than a zoned type: a chunk meets a handful of clock changes.
+        years = self.stage.execute(
+            f"SELECT year FROM (SELECT DISTINCT substr({column}, 1, 4) AS year FROM delivered)"
+            " WHERE regexp_full_match(year, '19[7-9][0-9]|20[0-9][0-9]')"
+        ).fetchall()
+        changes = clock_changes(self.timezone, [int(year) for (year,) in years])
+        if changes:
+            offset = (
+                "CASE "
+                + " ".join(
+                    f"WHEN {moment} < TIMESTAMP '{change.ends}' THEN {change.before}"
+                    for change in changes
+                )
+                + f" ELSE {changes[-1].after} END"
+            )
+        else:
+            year = int(years[0][0]) if years else 2000
+            offset = str(offset_on(self.timezone, datetime(year, 1, 1)))  # noqa: DTZ001
+        return (
+            f"CAST({offset} AS INTEGER) AS utc_offset,"
+            f" {_within(moment, [c for c in changes if not c.skips])} AS is_ambiguous_local_time,"
+            f" {_within(moment, [c for c in changes if c.skips])} AS is_skipped_local_time"
+        )
+
+
+class RecordStage:
+    """Rows of a source that is decoded record by record, in its landed schema less the lineage.
+
+    ``record_status`` tells the rows that land in full from those of which only the key could be
+    read.
+    """
+
+    def __init__(self, stage: duckdb.DuckDBPyConnection, schema: pa.Schema, key: str) -> None:
+        import pyarrow as pa
+
+        self.stage = stage
+        self.key = key
+        self.landed = [name for name in schema.names if not name.startswith("_")]
+        self.columns = list(dict.fromkeys([*self.landed, "record_status"]))
+        own = [schema.field(name) for name in self.landed if name != "record_status"]
+        status, line = pa.field("record_status", pa.string()), pa.field("line", pa.int64())
+        self.schema = pa.schema([*own, status, line])
+        self.stage.register("arrow_rows", self.schema.empty_table())
+        self.stage.execute("CREATE TABLE staged AS SELECT 0 AS file, * FROM arrow_rows")
+        self.stage.unregister("arrow_rows")
+
+    def add(self, file: int, rows: list[dict[str, Any]]) -> None:
+        """Stage rows; each has every column and its ``line``."""
+        import pyarrow as pa
+
+        table = pa.Table.from_pylist(rows, schema=self.schema)
+        self.stage.register("arrow_rows", table)
+        self.stage.execute(f"INSERT INTO staged BY NAME SELECT {file} AS file, * FROM arrow_rows")
+        self.stage.unregister("arrow_rows")
+
+    def count(self, file: int) -> int:
+        """Rows of one file that stand in full."""
+        return _scalar(
+            self.stage,
+            f"SELECT count(*) FROM staged WHERE file = {file} AND record_status = 'present'",
+        )
+
+    def forget(self, file: int) -> None:
+        """Take back all rows of one file."""
+        self.stage.execute(f"DELETE FROM staged WHERE file = {file}")
+
+    def repeated(self) -> list[tuple[int, int, str, str]]:
+        """Take out records that share a key: (file, line, field, reason) of each.
+
+        Of wholly equal records the first stays. Where records differ none stays in full; one row
+        says that the key's record is in quarantine.
+        """
+        found = _take_out(
+            self.stage,
+            f"SELECT file, line, min(line) OVER same AS first, row_number() OVER same AS nth"
+            f" FROM staged WHERE record_status = 'present'"
+            f" WINDOW same AS (PARTITION BY {', '.join(self.columns)} ORDER BY file, line)"
+            f" QUALIFY nth > 1",
+            field=self.key,
+            reason="the same record as number {first}",
+        )
+        several = (
+            f"SELECT (file, line) FROM staged WHERE record_status = 'present' AND {self.key} IN"
+            f" (SELECT {self.key} FROM staged GROUP BY 1 HAVING count(*) > 1)"
+        )
+        pairs = self.stage.execute(
+            f"SELECT file, line FROM staged WHERE (file, line) IN ({several}) ORDER BY ALL"
+        ).fetchall()
+        nothing = ", ".join(
+            f"{name} = NULL" for name in self.columns if name not in (self.key, "record_status")
+        )
+        self.stage.execute(
+            f"UPDATE staged SET record_status = 'quarantined', {nothing}"
+            f" WHERE (file, line) IN ({several})"
+        )
+        self.stage.execute(
+            f"DELETE FROM staged WHERE (file, line) IN (SELECT (file, line) FROM staged"
+            f" QUALIFY row_number() OVER (PARTITION BY {self.key} ORDER BY file, line) > 1)"
+        )
+        reason = "given in several records that differ"
+        return found + [(file, line, self.key, reason) for file, line in pairs]
+
+    def write(self, file: int, lineage: Lineage, path: Path) -> None:
+        """Write one file's rows as Parquet, as they land."""
+        self.stage.execute(
+            f"COPY (SELECT {', '.join(self.landed)}, {lineage.sql()} FROM staged"
+            f" WHERE file = {file} ORDER BY line)"
+            f" TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        )
+
+
+def _take_out(
+    stage: duckdb.DuckDBPyConnection, query: str, *, field: str, reason: str
+) -> list[tuple[int, int, str, str]]:
+    """Delete the rows that ``query`` names and return them with ``reason``."""
+    found = stage.execute(f"SELECT file, line, first FROM ({query}) ORDER BY file, line").fetchall()
+    if found:
+        stage.execute(
+            f"DELETE FROM staged WHERE (file, line) IN (SELECT (file, line) FROM ({query}))"
+        )
+    return [(file, line, field, reason.format(first=first)) for file, line, first in found]
+
+
+def _first_broken(name: str, rules: Sequence[Any]) -> str:
+    whens = " ".join(
+        f"WHEN ({rule.good}) IS NOT TRUE"
+        f" THEN {{'field': '{name}', 'reason': {_literal(rule.reason)}}}"
+        for rule in rules
+    )
+    return f"CASE {whens} END"
+
+
+def _all_reasons(problems: list[dict[str, str]]) -> str:
+    first, *others = problems
+    return "; ".join([first["reason"], *(f"{p['field']}: {p['reason']}" for p in others)])
+
+
+def _within(moment: str, changes: Sequence[ClockChange]) -> str:
+    ranges = [
+        f"({moment} >= TIMESTAMP '{change.starts}' AND {moment} < TIMESTAMP '{change.ends}')"
+        for change in changes
+    ]
+    return f"coalesce({' OR '.join(ranges)}, false)" if ranges else "false"
+
+
+def _scalar(stage: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = stage.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
