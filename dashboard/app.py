@@ -1,0 +1,90 @@
+"""The web face of the dashboard: the host page, guest tokens, and what the page must know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.responses import FileResponse
+
+from dashboard.figures import charts
+from dashboard.guest import GuestTokens, days
+from dashboard.load import loaded
+from lakehouse.errors import DiscoverError
+from lakehouse.settings import Settings
+from lakehouse.versions import Versions
+
+PAGE = Path(__file__).parent / "page"
+FILES = {
+    "app.js": "text/javascript",
+    "answer.js": "text/javascript",
+    "scope.js": "text/javascript",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    "vendor/superset-embedded-sdk.js": "text/javascript",
+}
+"""What the page loads; nothing else of the folder is served."""
+
+
+def router(settings: Settings) -> APIRouter:
+    """The page and its three endpoints, for the one user that the settings name."""
+    routes = APIRouter()
+    tokens = GuestTokens(settings)
+
+    @routes.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @routes.get("/static/{name:path}", include_in_schema=False)
+    def file(name: str) -> FileResponse:
+        if name not in FILES:
+            raise HTTPException(404)
+        headers = {"Cache-Control": "no-cache"}
+        return FileResponse(PAGE / name, media_type=FILES[name], headers=headers)
+
+    @routes.get("/api/about")
+    def about() -> dict[str, Any]:
+        """Who looks at what: user, published version, where the dashboard is, questions to ask."""
+        now = loaded(settings)
+        manifest = Versions(settings.home).current()
+        return {
+            "user": settings.user,
+            "timezone": settings.timezone,
+            "version": manifest
+            and {
+                "run_id": manifest.run_id,
+                "published_at": manifest.published_at,
+                "data_through": manifest.data_through,
+            },
+            "dashboard": now and {"superset": settings.superset_url, "id": now.embedded},
+            "questions": [{"tab": c.tab, "chart": c.title, "ask": c.question} for c in charts()],
+        }
+
+    @routes.post("/api/token")
+    def token(response: Response) -> dict[str, str]:
+        """A guest token for the user, good for five minutes; the page asks again in time."""
+        response.headers["Cache-Control"] = "no-store"
+        return {"token": _mint()}
+
+    @routes.get("/api/days")
+    def range_days(
+        within: Annotated[str, Query(alias="range", max_length=200)],
+    ) -> dict[str, str | None]:
+        """The first and last day of a range as the dashboard's date filter words it."""
+        try:
+            first, last = days(settings.superset_url, _mint(), within)
+        except DiscoverError as error:
+            raise HTTPException(503, str(error)) from None
+        return {"from": first, "to": last}
+
+    def _mint() -> str:
+        now = loaded(settings)
+        if now is None or not settings.user:
+            raise HTTPException(503, "no dashboard is loaded — run: discover dashboard up")
+        try:
+            return tokens.mint(settings.user, now)
+        except DiscoverError as error:
+            raise HTTPException(503, str(error)) from None
+
+    return routes

@@ -1,0 +1,65 @@
+"""The web service: the chat's API, the dashboard's page and tokens, on loopback."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import Response
+
+import chat.app
+import dashboard.app
+from lakehouse.settings import Settings, load
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Page, chat and tokens as one application."""
+    app = FastAPI(title="BMO Discover", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(dashboard.app.router(settings))
+    app.include_router(chat.app.router(settings))
+    # A foreign site can point its name at 127.0.0.1; it can't send our name with it.
+    here = urlsplit(settings.page_url).hostname or "127.0.0.1"
+    hosts = sorted({here, "127.0.0.1", "localhost"})
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    policy = content_security_policy(settings.superset_url)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        # Superset compares the embedding page's address with those it was told.
+        response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+        return response
+
+    return app
+
+
+def content_security_policy(superset_url: str) -> str:
+    """The page runs and loads its own files only, and frames Superset only."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
+        f" frame-src {superset_url}"
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Answer on the page's address until stopped."""
+    import uvicorn
+
+    place = urlsplit(settings.page_url)
+    uvicorn.run(
+        create_app(settings),
+        host="127.0.0.1",
+        port=place.port or 80,
+        # Requests carry questions, and those name people.
+        access_log=False,
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    serve(load())
