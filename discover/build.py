@@ -134,12 +134,12 @@ def _equip(settings: Settings) -> None:
 
 def _let_go_of_the_files() -> None:
     """dbt-duckdb keeps its connection until the process ends; a candidate must be free before."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.duckdb import connections
 
-    environment = DuckDBConnectionManager._ENV
-    if environment is not None:
-        environment.close()
-    DuckDBConnectionManager.close_all_connections()
+    manager: Any = connections.DuckDBConnectionManager
+    if manager._ENV is not None:
+        manager._ENV.close()
+    manager.close_all_connections()
 
 
 def _sentence(result: Any) -> str:

@@ -69,7 +69,7 @@ def write_secrets(settings: Settings, directory: Path) -> None:
                 for statement in (catalog, store):
                     connection.execute(statement)
             except duckdb.Error:
-                # Raised from None: the engine's words may quote the statement, and it holds the key.
+                # From None: the engine's words may quote the statement, and that holds the key.
                 raise ServiceUnavailable(
                     f"the lake's catalog does not answer at {settings.catalog_uri}",
                     "start it: discover up seaweedfs",
