@@ -36,6 +36,9 @@ def remote_status(settings: Settings) -> list[ServiceState]:
 
 
 def _state(name: str, url: str, probe: Callable[[], object]) -> ServiceState:
+    if not url:
+        setting = {"catalog": "DISCOVER_CATALOG_URI", "postgres": "DISCOVER_POSTGRES_DSN"}[name]
+        return ServiceState(name, url, None, "failing", 0.0, f"{setting} is not set")
     try:
         probe()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is no answer
