@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
     place = urlsplit(settings.page_url)
     uvicorn.run(
         create_app(settings),
-        host="127.0.0.1",
+        host=settings.page_bind,
         port=place.port or 80,
         # Requests carry questions, and those name people.
         access_log=False,

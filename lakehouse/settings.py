@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     postgres_dsn: SecretStr = SecretStr("")
     superset_url: str = "http://127.0.0.1:18088"
     page_url: str = "http://127.0.0.1:18090"
+    page_bind: str = Field(
+        "127.0.0.1", description="Address the page listens on; another only inside a container."
+    )
     superset_admin_password: SecretStr = SecretStr("")
     superset_service_password: SecretStr = SecretStr("")
     superset_secret_key: SecretStr = SecretStr("")
