@@ -25,14 +25,22 @@ def _keys(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _client(settings: Settings, service: str, endpoint: str | None) -> Any:
+def _client(
+    settings: Settings,
+    service: str,
+    endpoint: str | None,
+    *,
+    attempts: int = 3,
+    read_timeout: float = 60,
+) -> Any:
     import boto3
     from botocore.config import Config
 
     config = Config(
         s3={"addressing_style": "path"} if endpoint else {},
-        retries={"mode": "standard", "max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=3,
+        read_timeout=read_timeout,
         # A checksum that only AWS answers with breaks some S3 servers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -84,8 +92,10 @@ def knowledge_base_s3(settings: Settings) -> S3Client:
 
 
 def dynamodb(settings: Settings) -> DynamoDBClient:
-    """DynamoDB client."""
-    client: DynamoDBClient = _client(settings, "dynamodb", settings.aws_endpoint)
+    """DynamoDB client. It doesn't retry: the stream does, and stops at once when asked to."""
+    client: DynamoDBClient = _client(
+        settings, "dynamodb", settings.aws_endpoint, attempts=1, read_timeout=5
+    )
     return client
 
 

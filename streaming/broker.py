@@ -1,0 +1,232 @@
+"""The Kafka side: the topics, a client of each kind, and what to say when the broker is away."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+)
+
+from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
+from lakehouse.errors import ServiceUnavailable
+from lakehouse.settings import Settings
+
+PARTITIONS = 4
+SESSION_TIMEOUT_MS = 6000
+"""The embedded broker lets a joining group wait for half of it."""
+BOOTSTRAP_TIMEOUT_MS = 5000
+_AWAY = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
+
+# The client warns at every attempt to connect; we say it once, in our own words.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it stands. ``identity`` differs for one that was made anew under the same name."""
+
+    name: str
+    identity: str
+    partitions: tuple[TopicPartition, ...]
+
+    def group(self, name: str) -> str:
+        """The consumer group ``name`` for this very topic.
+
+        A committed position says nothing about a topic, or a cluster, that was made anew, where
+        offsets begin at 0 again. So a group belongs to one identity, and starts with it.
+        """
+        return f"{name}.{self.identity}"
+
+
+def require_topics(settings: Settings) -> tuple[Topic, Topic]:
+    """The complaints' topic and that of their dead letters, made where missing.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    with admin(settings) as client:
+        missing = {COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC} - set(client.list_topics())
+        for name in sorted(missing):
+            # Kept for good: nothing that was refused may vanish by age.
+            options = {"retention.ms": "-1"} if name == DEAD_LETTERS_TOPIC else {}
+            # -1 is the broker's own choice; another process may make the topic at the same time.
+            with contextlib.suppress(TopicAlreadyExistsError):
+                client.create_topics([NewTopic(name, PARTITIONS, -1, topic_configs=options)])
+        if missing:
+            client.wait_for_topics([COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC])
+        cluster = client.describe_cluster()["cluster_id"]
+        described = {
+            found["name"]: found
+            for found in client.describe_topics([COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC])
+        }
+    return (
+        _topic(described[COMPLAINTS_TOPIC], cluster),
+        _topic(described[DEAD_LETTERS_TOPIC], cluster),
+    )
+
+
+@contextlib.contextmanager
+def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """An administration client.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    require_broker(settings)
+    with unavailable(settings):
+        client = KafkaAdminClient(
+            bootstrap_servers=settings.kafka_bootstrap,
+            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+            request_timeout_ms=10_000,
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextlib.contextmanager
+def producer(settings: Settings) -> Iterator[KafkaProducer]:
+    """An idempotent producer that waits for all replicas; leaves only when everything was sent.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    require_broker(settings)
+    with unavailable(settings):
+        client = KafkaProducer(
+            bootstrap_servers=settings.kafka_bootstrap,
+            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=5,
+            max_block_ms=10_000,
+            request_timeout_ms=10_000,
+            delivery_timeout_ms=30_000,
+        )
+    try:
+        yield client
+    finally:
+        client.close(timeout=5)
+
+
+@contextlib.contextmanager
+def consumer(settings: Settings, group: str | None = None) -> Iterator[KafkaConsumer]:
+    """A consumer that never commits by itself; without a group, for ``assign`` and ``seek``.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    require_broker(settings)
+    options: dict[str, Any] = {}
+    if group is not None:
+        options = {
+            "group_id": group,
+            "session_timeout_ms": SESSION_TIMEOUT_MS,
+            "heartbeat_interval_ms": SESSION_TIMEOUT_MS // 3,
+        }
+    with unavailable(settings):
+        client = KafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap,
+            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            reconnect_backoff_max_ms=1_000,
+            request_timeout_ms=10_000,
+            # A whole topic of small messages in few polls.
+            max_poll_records=2_000,
+            **options,
+        )
+    try:
+        yield client
+    finally:
+        client.close(autocommit=False, timeout_ms=3_000)
+
+
+def highwaters(client: KafkaConsumer, topic: Topic) -> dict[TopicPartition, int]:
+    """The next offset of every partition, asked by fetching: ``end_offsets`` lies on some brokers.
+
+    Leaves ``client`` assigned to the topic, at its beginning.
+    """
+    client.assign(topic.partitions)
+    beginnings = client.beginning_offsets(topic.partitions)
+    for partition in topic.partitions:
+        client.seek(partition, beginnings[partition])
+    waiting = set(topic.partitions)
+    for _ in range(100):
+        # What the fetch brought along is read again after the next seek. A partition that answered
+        # is paused, for its records would be handed out before the next one is looked at.
+        client.poll(timeout_ms=100, max_records=1)
+        client.pause(*(tp for tp in waiting if client.highwater(tp) is not None))
+        waiting -= client.paused()
+        if not waiting:
+            break
+    else:
+        raise KafkaTimeoutError(f"no answer for {topic.name}")
+    found = {partition: client.highwater(partition) for partition in topic.partitions}
+    client.resume(*topic.partitions)
+    for partition in topic.partitions:
+        client.seek(partition, beginnings[partition])
+    return found
+
+
+def require_broker(settings: Settings) -> None:
+    """Ask once whether a broker listens.
+
+    Raises:
+        ServiceUnavailable: none does.
+
+    """
+    if not listens(settings):
+        raise _unavailable(settings)
+
+
+def listens(settings: Settings) -> bool:
+    """Whether one of the brokers takes a connection."""
+    for address in settings.kafka_bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=2).close()
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def unavailable(settings: Settings) -> Iterator[None]:
+    """Turn the client's ways of finding no broker into the one error that users see."""
+    try:
+        yield
+    except _AWAY:
+        raise _unavailable(settings) from None
+
+
+def _unavailable(settings: Settings) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"the Kafka broker at {settings.kafka_bootstrap} does not answer",
+        "start it: discover up kafka",
+    )
+
+
+def _topic(described: dict[str, Any], cluster: str) -> Topic:
+    name = described["name"]
+    # Brokers before 2.8 give topics no id; there the cluster's has to do.
+    identity = str(described["topic_id"] or cluster).replace("-", "")
+    numbers = sorted(partition["partition_index"] for partition in described["partitions"])
+    return Topic(name, identity, tuple(TopicPartition(name, number) for number in numbers))

@@ -1,0 +1,156 @@
+"""Messages that were refused, in a topic of their own, and their way back.
+
+A letter's key is its message's place, so the two readers of the stream, and any repetition, write
+one letter. A letter that was settled is followed by an empty message under the same key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+
+from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
+from lakehouse.complaint import Complaint, delivered, parse, utc_now
+from lakehouse.settings import Settings
+from streaming import broker
+from streaming.broker import Topic
+from streaming.produce import to_value
+from streaming.received import ALREADY_USED, DeadLetter, from_json, to_json
+
+SEND_TIMEOUT = 30
+"""Seconds until an unconfirmed letter fails the batch that it belongs to."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay did: open letters read, sent again, and still refused."""
+
+    read: int
+    replayed: int
+    kept: int
+
+
+class Outbox:
+    """Sends dead letters. Connects at the first one: most streams have none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = contextlib.ExitStack()
+        self._client: KafkaProducer | None = None
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Store dead letters; returns once the broker has them all.
+
+        Raises:
+            KafkaError: it does not have them all. The batch must not be committed.
+            ServiceUnavailable: no broker answers.
+
+        """
+        if not letters:
+            return
+        if self._client is None:
+            self._client = self._open.enter_context(broker.producer(self._settings))
+        try:
+            waiting = [_send(self._client, letter) for letter in letters]
+            self._client.flush(timeout=SEND_TIMEOUT)
+            for sent in waiting:
+                sent.get(timeout=SEND_TIMEOUT)
+        except KafkaError:
+            # An idempotent producer that lost a message can't number the next one.
+            self._client = None
+            self._open.close()
+            raise
+
+
+def _send(client: KafkaProducer, letter: DeadLetter) -> Any:
+    return client.send(
+        DEAD_LETTERS_TOPIC,
+        key=letter.place.key.encode(),
+        value=to_json(letter),
+        headers=[
+            ("reason", f"{letter.field}: {letter.reason}".encode()),
+            ("partition", str(letter.place.partition).encode()),
+            ("offset", str(letter.place.offset).encode()),
+        ],
+    )
+
+
+def open_letters(client: KafkaConsumer, topic: Topic) -> dict[str, DeadLetter]:
+    """All letters that are not settled, by key. Leaves ``client`` assigned to their topic."""
+    ends = broker.highwaters(client, topic)
+    letters: dict[str, DeadLetter] = {}
+    while any(client.position(partition) < end for partition, end in ends.items()):
+        for records in client.poll(timeout_ms=500).values():
+            for record in records:
+                key = record.key.decode()
+                if record.value is None:
+                    letters.pop(key, None)
+                else:
+                    letters[key] = from_json(record.value)
+    return letters
+
+
+def replay(settings: Settings) -> Replayed:
+    """Send those dead letters again that today's rules accept, and settle them.
+
+    The topic still has the message as delivered; where it has gone, the letter's own text has to
+    do. A message whose id is taken by other content stays where it is.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    complaints, letters_topic = broker.require_topics(settings)
+    with (
+        broker.unavailable(settings),
+        broker.consumer(settings) as client,
+        broker.producer(settings) as sender,
+    ):
+        letters = open_letters(client, letters_topic)
+        beginnings = client.beginning_offsets(complaints.partitions)
+        client.assign(complaints.partitions)
+        replayed = 0
+        for key, letter in letters.items():
+            if letter.reason == ALREADY_USED:
+                continue
+            value = _original(client, complaints, beginnings, letter)
+            result = parse(value or letter.raw.encode(), utc_now())
+            if isinstance(result, Complaint):
+                feedback_id = result.feedback_id.encode()
+                value = to_value(delivered(result))
+                sender.send(COMPLAINTS_TOPIC, key=feedback_id, value=value).get(SEND_TIMEOUT)
+                sender.send(DEAD_LETTERS_TOPIC, key=key.encode(), value=None).get(SEND_TIMEOUT)
+                replayed += 1
+    return Replayed(len(letters), replayed, len(letters) - replayed)
+
+
+def _original(
+    client: KafkaConsumer, topic: Topic, beginnings: dict[object, int], letter: DeadLetter
+) -> bytes | None:
+    """The refused message as the topic has it, or None where it is gone."""
+    partition = next(
+        (tp for tp in topic.partitions if tp.partition == letter.place.partition), None
+    )
+    if partition is None or letter.place.topic != topic.identity:
+        return None
+    if letter.place.offset < beginnings[partition]:
+        return None
+    client.pause(*topic.partitions)
+    client.resume(partition)
+    client.seek(partition, letter.place.offset)
+    for _ in range(20):
+        for record in client.poll(timeout_ms=500, max_records=1).get(partition, []):
+            value: bytes | None = record.value
+            return value if record.offset == letter.place.offset else None
+    return None

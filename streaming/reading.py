@@ -1,0 +1,254 @@
+"""The loop that both readers of the topic share: batches, rebalances, a clean stop, waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from kafka.structs import MemberState
+
+from lakehouse.errors import DiscoverError, ServiceUnavailable
+from lakehouse.settings import Settings
+from streaming import broker
+from streaming.broker import Topic
+
+POLL_SECONDS = 0.3
+PATIENCE = 60
+"""Seconds that a run with an end waits for a broker that went away."""
+HEALTH_SECONDS = 60
+# Somebody else owns the partition now, and reads from where we last committed: nothing is lost.
+_NOT_OURS = (
+    CommitFailedError,
+    IllegalGenerationError,
+    UnknownMemberIdError,
+    RebalanceInProgressError,
+)
+Batch = dict[TopicPartition, list[Any]]
+
+
+class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of a consumer group, reading the complaints in batches.
+
+    Args:
+        client: a consumer of that group.
+        topic: what to read.
+        stop: set it to end after the batch under way.
+        until_idle: end once everything that stands in the topic was read.
+        unfinished: whether something that was read still waits for its commit; no end before that.
+        linger: seconds that a batch waits to fill; none gets older.
+        batch_size: records that end the waiting.
+        start_at: where to begin in a partition, given its committed offset.
+        say: writes one line for people.
+
+    """
+
+    def __init__(
+        self,
+        client: KafkaConsumer,
+        topic: Topic,
+        settings: Settings,
+        *,
+        stop: threading.Event,
+        until_idle: bool,
+        linger: float,
+        batch_size: int,
+        start_at: Callable[[TopicPartition, int], int] | None = None,
+        unfinished: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._topic = topic
+        self._settings = settings
+        self._stop = stop
+        self._until_idle = until_idle
+        self._linger = linger
+        self._batch_size = batch_size
+        self._start_at = start_at
+        self._unfinished = unfinished
+        self._say = say
+        self._pending: Batch = {}
+        self._pending_since = 0.0
+        self._silent_since: float | None = None
+        self._checked_at = time.monotonic()
+        self._rejoining = False
+        self._assigned: set[TopicPartition] = set()
+        self.is_idle = False
+        """Everything that stands in the topic was read."""
+        self.lost: set[TopicPartition] = set()
+        """Partitions taken away since it was last emptied: forget what was read of them."""
+        client.subscribe([topic.name], listener=self)
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Forget what isn't committed: whoever gets the partition reads it again."""
+        for partition in revoked:
+            self._pending.pop(partition, None)
+            self.lost.add(partition)
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Note them: this runs on the client's own thread, where it can't be asked anything."""
+        self._rejoining = False
+        self._assigned.update(assigned)
+
+    def batches(self) -> Iterator[Batch]:
+        """Records by partition; an empty batch now and then while nothing comes.
+
+        Ends when asked to stop, or at the end of the topic with ``until_idle``.
+
+        Raises:
+            ServiceUnavailable: with ``until_idle``, the broker was away for too long.
+
+        """
+        while not self._stop.is_set():
+            for partition, records in self._poll().items():
+                if not self._pending:
+                    self._pending_since = time.monotonic()
+                self._pending.setdefault(partition, []).extend(records)
+            self.is_idle = self._until_idle and self._at_end()
+            if self._pending and (self.is_idle or self._is_due()):
+                batch, self._pending = self._pending, {}
+                yield batch
+            elif not self._pending:
+                self._watch_broker()
+                yield {}
+                if self.is_idle and not self._unfinished():
+                    return
+
+    def _poll(self) -> Batch:
+        records: Batch = self._client.poll(timeout_ms=int(POLL_SECONDS * 1000))
+        while self._start_at is not None and self._assigned:
+            partition = self._assigned.pop()
+            # What came along already was read from the committed offset.
+            records.pop(partition, None)
+            if partition in self._client.assignment():
+                committed = self._client.committed(partition) or 0
+                self._client.seek(partition, self._start_at(partition, committed))
+        return records
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Commit next offsets; False where the partitions went to somebody else meanwhile.
+
+        Raises:
+            KafkaError: the broker doesn't answer.
+
+        """
+        positions = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
+        try:
+            self._client.commit(positions, timeout_ms=5_000)
+        except _NOT_OURS:
+            self._rejoining = True
+            return False
+        return True
+
+    def until_done(self, work: Callable[[], object], trouble: tuple[type[Exception], ...]) -> bool:
+        """Do ``work``, again and again while ``trouble`` comes of it; False when asked to stop.
+
+        Raises:
+            ServiceUnavailable: with ``until_idle``, it went on for too long.
+
+        """
+        since: float | None = None
+        while True:
+            try:
+                work()
+            except trouble as error:
+                now = time.monotonic()
+                if since is None:
+                    since = now
+                    self._say(f"{_name(error)}: waiting, nothing is committed")
+                if self._until_idle and now - since > PATIENCE:
+                    raise _unavailable(error) from error
+                if self._stop.wait(random.uniform(0.5, 2)):
+                    return False
+            else:
+                if since is not None:
+                    self._say("going on")
+                return True
+
+    def _is_due(self) -> bool:
+        waited = time.monotonic() - self._pending_since
+        return waited >= self._linger or self._count() >= self._batch_size
+
+    def _count(self) -> int:
+        return sum(map(len, self._pending.values()))
+
+    def _at_end(self) -> bool:
+        if self._rejoining:
+            return False
+        assigned = self._client.assignment()
+        if not assigned:
+            # In a group of more members than partitions, somebody has nothing to do.
+            return bool(self._client.group_metadata().state == MemberState.STABLE)
+        for partition in assigned:
+            end = self._client.highwater(partition)
+            position = self._client.position(partition, timeout_ms=1_000)
+            if end is None or position is None or position < end:
+                return False
+        return True
+
+    def _watch_broker(self) -> None:
+        """Say once that the broker went away, and once that it is back."""
+        now = time.monotonic()
+        if now - self._checked_at < 2:
+            return
+        self._checked_at = now
+        if broker.listens(self._settings):
+            if self._silent_since is not None:
+                self._say("the Kafka broker answers again")
+            self._silent_since = None
+            return
+        if self._silent_since is None:
+            self._silent_since = now
+            self._say("the Kafka broker does not answer: waiting, nothing is committed")
+        if self._until_idle and now - self._silent_since > PATIENCE:
+            raise ServiceUnavailable(
+                f"the Kafka broker at {self._settings.kafka_bootstrap} does not answer",
+                "start it: discover up kafka",
+            )
+
+
+def _name(error: Exception) -> str:
+    if isinstance(error, DiscoverError):
+        return error.message
+    return f"{type(error).__module__.split('.')[0]} says {type(error).__name__}"
+
+
+def _unavailable(error: Exception) -> ServiceUnavailable:
+    if isinstance(error, ServiceUnavailable):
+        return error
+    return ServiceUnavailable(
+        f"gave up waiting: {_name(error)}", "start what is missing: discover up"
+    )
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, for the time of the ``with`` block."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

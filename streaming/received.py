@@ -1,0 +1,110 @@
+"""One Kafka record becomes a complaint with its place in the stream, or a dead letter. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from lakehouse.complaint import Complaint, Reject, delivered, iso, parse
+
+ALREADY_USED = "already used with other content"
+
+
+class Record(Protocol):
+    """What is needed of a Kafka record; ``timestamp`` is milliseconds since 1970."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the stream a message stands. ``topic`` is the topic's identity, not its name."""
+
+    topic: str
+    partition: int
+    offset: int
+    received_at: datetime
+    """UTC without zone: the record's own time, so that a replay finds the same."""
+
+    @property
+    def key(self) -> str:
+        """``topic/partition/offset``: one message's name, for good."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def before(self, other: Place) -> bool:
+        """Whether this message came first.
+
+        Keyed messages of one id share a partition, where offsets decide. For those of senders
+        without keys the records' times do, and then the partition: everybody agrees whatever the
+        order of reading.
+        """
+        if (self.topic, self.partition) == (other.topic, other.partition):
+            return self.offset < other.offset
+        return (self.received_at, self.partition, self.offset) < (
+            other.received_at,
+            other.partition,
+            other.offset,
+        )
+
+
+@dataclass(frozen=True)
+class Received:
+    """A complaint and where it stands."""
+
+    complaint: Complaint
+    place: Place
+
+    @property
+    def same_content(self) -> tuple[str, str]:
+        """Equal for two that say the same under the same id."""
+        return self.complaint.feedback_id, self.complaint.content_hash
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that was refused: where it stands, why, and what may be kept of it, scrubbed."""
+
+    place: Place
+    field: str
+    reason: str
+    raw: str
+
+
+def receive(record: Record, topic: str) -> Received | DeadLetter:
+    """Parse one record of the topic with identity ``topic``."""
+    received_at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC).replace(tzinfo=None)
+    place = Place(topic, record.partition, record.offset, received_at)
+    result = parse(record.value, received_at)
+    if isinstance(result, Reject):
+        return DeadLetter(place, result.field, result.reason, result.raw)
+    return Received(result, place)
+
+
+def conflict(loser: Received) -> DeadLetter:
+    """The dead letter for a complaint whose id an earlier one holds with other content."""
+    raw = json.dumps(delivered(loser.complaint), ensure_ascii=False)
+    return DeadLetter(loser.place, "feedback_id", ALREADY_USED, raw)
+
+
+def to_json(letter: DeadLetter) -> bytes:
+    """A dead letter as it is stored."""
+    place = asdict(letter.place) | {"received_at": iso(letter.place.received_at)}
+    document = place | {"field": letter.field, "reason": letter.reason, "raw": letter.raw}
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def from_json(value: bytes) -> DeadLetter:
+    """A stored dead letter."""
+    document = json.loads(value)
+    moment = datetime.fromisoformat(document["received_at"].removesuffix("Z"))
+    return DeadLetter(
+        place=Place(document["topic"], document["partition"], document["offset"], moment),
+        field=document["field"],
+        reason=document["reason"],
+        raw=document["raw"],
+    )
