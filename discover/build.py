@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -85,6 +86,39 @@ def build(
     )
 
 
+def build_docs(settings: Settings) -> Path:
+    """The documentation site of dbt as one page, with lineage from sources to exposures.
+
+    The relations that it describes are built empty and aside: no published file is touched.
+
+    Returns:
+        The folder that holds ``index.html``.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+        DiscoverError: dbt could not build or describe the models.
+
+    """
+    work_dir = settings.home / "work" / "docs"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "DISCOVER_MARTS_FILE": str(work_dir / "marts.duckdb"),
+        "DISCOVER_WORK_FILE": str(work_dir / "work.duckdb"),
+    }
+    for command in (["build", "--empty", "--exclude-resource-type", "test"], ["docs", "generate"]):
+        args = [*command, "--static"] if command[0] == "docs" else command
+        results = run_dbt(
+            settings, args, target="local", work_dir=work_dir, environment=environment
+        )
+        failed = [_sentence(result) for result in results if str(result.status) in _FAILED]
+        if failed:
+            raise DiscoverError(f"dbt: {failed[0]}", f"see {work_dir}/logs")
+    site = work_dir / "site"
+    site.mkdir(exist_ok=True)
+    (work_dir / "target" / "static_index.html").replace(site / "index.html")
+    return site
+
+
 def run_dbt(
     settings: Settings,
     args: Sequence[str],
@@ -143,9 +177,10 @@ def _let_go_of_the_files() -> None:
 
 
 def _sentence(result: Any) -> str:
-    """A node's name and dbt's words on it, without the value that an engine may quote."""
-    message = str(result.message or result.status).strip().splitlines()[0]
-    return f"{result.node.name}: {message}"
+    """A node's name and dbt's words on it, up to where an engine begins to quote a value."""
+    lines = str(result.message or result.status).strip().splitlines()
+    words = " ".join(line.strip() for line in lines[:2])
+    return f"{result.node.name}: {re.split('[\'"]', words)[0].strip()}"
 
 
 def _count_rows(marts_file: Path) -> dict[str, int]:
