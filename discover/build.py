@@ -180,7 +180,8 @@ def _sentence(result: Any) -> str:
     """A node's name and dbt's words on it, up to where an engine begins to quote a value."""
     lines = str(result.message or result.status).strip().splitlines()
     words = " ".join(line.strip() for line in lines[:2])
-    return f"{result.node.name}: {re.split('[\'"]', words)[0].strip()}"
+    unquoted = re.split(r"['\"]", words)[0].strip()
+    return f"{result.node.name}: {unquoted}"
 
 
 def _count_rows(marts_file: Path) -> dict[str, int]:
