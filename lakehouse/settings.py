@@ -2,7 +2,7 @@
 
 Values come, first wins, from: arguments, ``DISCOVER_*`` environment variables, what the local
 services wrote into the home (``services.json``: ports; ``secrets.json``: keys). Outside the
-``local`` profile nothing is read from the home: all endpoints and secrets are environment variables.
+``local`` profile nothing is read from the home: endpoints and secrets are environment variables.
 """
 
 from __future__ import annotations
