@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -177,11 +176,10 @@ def _let_go_of_the_files() -> None:
 
 
 def _sentence(result: Any) -> str:
-    """A node's name and dbt's words on it, up to where an engine begins to quote a value."""
+    """A node's name and dbt's words on it, up to where an engine quotes a value ('…')."""
     lines = str(result.message or result.status).strip().splitlines()
     words = " ".join(line.strip() for line in lines[:2])
-    unquoted = re.split(r"['\"]", words)[0].strip()
-    return f"{result.node.name}: {unquoted}"
+    return f"{result.node.name}: {words.split(chr(39))[0].strip()}"
 
 
 def _count_rows(marts_file: Path) -> dict[str, int]:

@@ -1,0 +1,36 @@
+-- An e-mail address goes no further than staging: no column of an intermediate
+-- model or a mart may be named for one.
+{% set downstream = [
+    ref('int_loans_summed_to_customers'),
+    ref('int_atm_transactions_summed_to_customers'),
+    ref('dim_customers'),
+    ref('fct_customers'),
+    ref('fct_loans'),
+    ref('fct_atm_transactions'),
+    ref('fct_atm_daily'),
+    ref('fct_complaints'),
+    ref('entitlements'),
+] %}
+with
+
+column_names as (
+
+    {% for relation in downstream -%}
+    {% for column in adapter.get_columns_in_relation(relation) -%}
+    select
+        '{{ relation.identifier }}' as model_name,
+        '{{ column.name | lower }}' as column_name
+    union all
+    {% endfor -%}
+    {%- endfor %}
+    select
+        '' as model_name,
+        '' as column_name
+
+)
+
+select *
+
+from column_names
+
+where column_name like '%mail%'
