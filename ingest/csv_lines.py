@@ -32,10 +32,6 @@ class CsvRows:
     rejects: list[Reject]
     lines: Lines
 
-    def raw(self, line: int) -> bytes:
-        """The text of one line."""
-        return raw_line(self.lines, line)
-
 
 def read_csv(
     path: Path, names: Sequence[str], on_bytes: OnBytes | None = None
@@ -55,11 +51,6 @@ def read_csv(
             rest = Lines(lines.data[end:], lines.first_line + 1, lines.last_is_unended)
         if rest.data:
             yield _rows(rest, header, names)
-
-
-def raw_line(lines: Lines, line: int) -> bytes:
-    """The text of one line, without its ending."""
-    return lines.data.split(b"\n", line - lines.first_line + 1)[line - lines.first_line]
 
 
 def _header(lines: Lines, names: Sequence[str]) -> list[str]:
@@ -93,7 +84,7 @@ def _rows(lines: Lines, header: list[str], names: Sequence[str]) -> CsvRows:
                 int(numbers[row - 1]),
                 "",
                 f"{found} fields where {len(header)} belong",
-                shown(raw_line(lines, int(numbers[row - 1]))),
+                shown(lines.line(int(numbers[row - 1]))),
             )
             for row, found in wrong
         ]
@@ -158,7 +149,7 @@ def _whole_lines(lines: Lines, fields: int) -> tuple[bytes, Array, list[Reject]]
         count = data.count(b"\n")
         return data, np.arange(lines.first_line, lines.first_line + count), []
     octets = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(octets == ord("\n"))
+    ends = lines.ends
     starts = np.concatenate(([0], ends[:-1] + 1))
     broken: dict[int, str] = {}
     if lines.last_is_unended:

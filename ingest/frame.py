@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +46,17 @@ class Lines:
     first_line: int
     last_is_unended: bool = False
     """The file stops without a line ending: nobody can say whether its last line is whole."""
+
+    @cached_property
+    def ends(self) -> Array:
+        """Position of every line's end in ``data``."""
+        return np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == ord("\n"))
+
+    def line(self, number: int) -> bytes:
+        """The text of one line, without its ending."""
+        index = number - self.first_line
+        start = int(self.ends[index - 1]) + 1 if index else 0
+        return self.data[start : self.ends[index]]
 
 
 @dataclass(frozen=True)

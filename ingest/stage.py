@@ -169,7 +169,7 @@ class CsvStage:
             f" FROM ({self._typed_rows()}) WHERE len(problems) > 0 ORDER BY line"
         ).fetchall()
         return [
-            Reject(line, problems[0]["field"], _all_reasons(problems), shown(rows.raw(line)))
+            Reject(line, problems[0]["field"], _all_reasons(problems), shown(rows.lines.line(line)))
             for line, problems in found
         ]
 
