@@ -1,4 +1,4 @@
-"""Every chart's figures three times: as Superset gives them, from the mart, and as the chat says them."""
+"""Every chart's figures three times: as Superset gives them, from the mart, from the chat."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def superset_rows(guest: Superset, loaded: Loaded, chart: Chart) -> Rows:
 def _map_rows(guest: Superset, loaded: Loaded, chart: Chart, form: Mapping[str, Any]) -> Rows:
     # The map is drawn from Superset's older API.
     asked = {**form, "datasource": f"{loaded.datasets[chart.dataset]}__table"}
-    data = guest.post_form("/superset/explore_json/", {"form_data": json.dumps(asked)})["data"] or []
+    data = (
+        guest.post_form("/superset/explore_json/", {"form_data": json.dumps(asked)})["data"] or []
+    )
     return keyed([[_value("province_code", row["country_id"]), row["metric"]] for row in data])
 
 
@@ -104,8 +106,8 @@ def _compare(
 
 def _written(
     rows: Rows, chart: Chart, shown: Collection[tuple[str, ...]] | None
-) -> str | None | list[list[str | None]]:
-    """Figures in one written form, so that equal ones read equal; compared they were before that."""
+) -> str | list[list[str | None]] | None:
+    """Figures in one written form, so that equal ones read equal; they are compared unrounded."""
 
     def text(figure: Decimal | None) -> str | None:
         return None if figure is None else f"{figure:.{chart.places}f}"

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.errors import DiscoverError, ServiceUnavailable
+from lakehouse.errors import DiscoverError, ServiceUnavailable, UsageError
 from lakehouse.settings import Settings
 
 
@@ -55,11 +55,11 @@ class Superset:
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The JSON object at ``path``."""
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
-        return self._send(urllib.request.Request(f"{self.url}{path}{suffix}"))
+        return self._send(self._request(f"{path}{suffix}"))
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Post JSON; the JSON object that comes back."""
-        request = urllib.request.Request(f"{self.url}{path}", data=json.dumps(body).encode())
+        request = self._request(path, json.dumps(body).encode())
         request.add_header("Content-Type", "application/json")
         return self._send(request)
 
@@ -68,18 +68,23 @@ class Superset:
     ) -> dict[str, Any]:
         """Post a multipart form; the JSON object that comes back."""
         boundary = uuid.uuid4().hex
-        parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-            for name, value in fields.items()
-        ]
+        parts = []
+        for name, text in fields.items():
+            head = f'Content-Disposition: form-data; name="{name}"'
+            parts.append(f"--{boundary}\r\n{head}\r\n\r\n{text}\r\n".encode())
         for name, content in (files or {}).items():
             head = f'Content-Disposition: form-data; name="{name}"; filename="{name}.zip"'
             kind = "Content-Type: application/zip"
             parts.append(f"--{boundary}\r\n{head}\r\n{kind}\r\n\r\n".encode() + content + b"\r\n")
         body = b"".join(parts) + f"--{boundary}--\r\n".encode()
-        request = urllib.request.Request(f"{self.url}{path}", data=body)
+        request = self._request(path, body)
         request.add_header("Content-Type", f"multipart/form-data; boundary={boundary}")
         return self._send(request)
+
+    def _request(self, path: str, body: bytes | None = None) -> urllib.request.Request:
+        if not self.url.startswith(("http://", "https://")):
+            raise UsageError(f"Superset's address {self.url!r}", "set DISCOVER_SUPERSET_URL")
+        return urllib.request.Request(f"{self.url}{path}", data=body)  # noqa: S310 - checked above
 
     def _start_session(self) -> None:
         self._headers = {}

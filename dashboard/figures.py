@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -104,7 +105,8 @@ class Chart:
         return tuple(COLUMNS.get(column, column) for column in self.columns)
 
 
-def charts() -> list[Chart]:
+@cache
+def charts() -> tuple[Chart, ...]:
     """All charts in the order in which the dashboard shows them."""
     (dashboard,) = read_assets("dashboards").values()
     position = dashboard["position"]
@@ -119,7 +121,7 @@ def charts() -> list[Chart]:
                     key, asset = by_uuid[item["meta"]["uuid"]]
                     dataset = datasets[asset["dataset_uuid"]]
                     found.append(_chart(key, position[tab_id]["meta"]["text"], dataset, asset))
-    return found
+    return tuple(found)
 
 
 def _chart(key: str, tab: str, dataset: str, asset: Mapping[str, Any]) -> Chart:
@@ -207,7 +209,7 @@ def agree(one: Rows, other: Rows, limit: int | None = None) -> bool:
 
 
 def same(one: Decimal | None, other: Decimal | None) -> bool:
-    """Equal to the last decimal that both write, and to fifteen digits, which is all a double has."""
+    """Equal to the last decimal that both write, and to fourteen digits: a double has no more."""
     if one is None or other is None:
         # A sum over nothing is nothing to one engine and nought to another.
         return (one or 0) == (other or 0)

@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,12 @@ def ensure_loaded(settings: Settings) -> Loaded:
     return loaded(settings) or load(settings)
 
 
+@cache
 def read_assets(folder: str) -> dict[str, dict[str, Any]]:
-    """The assets of one folder by file name, e.g. ``charts``; in the order of their names."""
+    """The assets of one folder by file name, e.g. ``charts``; in the order of their names.
+
+    Read once a process: nothing may change what comes back.
+    """
     files = sorted(ASSETS.glob(f"{folder}/*.yaml"))
     return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
 

@@ -1,7 +1,7 @@
 """Superset's configuration, read by Superset itself: standard library and Superset only.
 
-Everything that differs between machines comes from the environment, under the names that the rest of
-the project uses: DISCOVER_HOME, DISCOVER_PAGE_URL, DISCOVER_SUPERSET_SECRET_KEY and
+Everything that differs between machines comes from the environment, under the names that the rest
+of the project uses: DISCOVER_HOME, DISCOVER_PAGE_URL, DISCOVER_SUPERSET_SECRET_KEY and
 DISCOVER_SUPERSET_GUEST_SECRET. A missing one stops Superset at the start.
 """
 
@@ -34,12 +34,12 @@ SQLALCHEMY_DATABASE_URI = os.environ.get(
 
 
 def published_marts():
-    """The DuckDB file that the manifest names now; read at each connection, so no restart is needed."""
+    """The DuckDB file that the manifest names now; asked at each connection: no restart needed."""
     manifest = json.loads((HOME / "published.json").read_text())
     return HOME / "versions" / manifest["run_id"] / "marts.duckdb"
 
 
-def DB_CONNECTION_MUTATOR(uri, params, username, security_manager, source):  # noqa: N802
+def DB_CONNECTION_MUTATOR(uri, params, *context):  # noqa: N802, ARG001 - as Superset calls it
     """Point DuckDB connections at the published file, read-only, with every other door shut."""
     if not uri.drivername.startswith("duckdb"):
         return uri, params
@@ -100,7 +100,7 @@ GUEST_TOKEN_JWT_EXP_SECONDS = 300
 
 
 def GUEST_TOKEN_VALIDATOR_HOOK(token):  # noqa: N802
-    """Refuse a guest without a row-level rule on a named dataset, whatever the host page asks for."""
+    """Refuse a guest without a row-level rule on a named dataset, whatever the page asks for."""
     rules = token.get("rls") or []
     return bool(rules) and all(rule.get("dataset") and rule.get("clause") for rule in rules)
 
@@ -151,14 +151,22 @@ _TOKENS = {
     "colorLink": "#0b63b0",
     "colorInfo": "#0b63b0",
     "borderRadius": 8,
-    "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+    "fontFamily": "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif",
     "fontUrls": [],
 }
-THEME_DEFAULT = {"token": _TOKENS, "algorithm": "default"}
-THEME_DARK = {
-    "token": {**_TOKENS, "colorPrimary": "#5aa9f0", "colorLink": "#5aa9f0", "colorInfo": "#5aa9f0"},
-    "algorithm": "dark",
+# The page's own grounds, so that the frame doesn't show as one.
+_LIGHT = {"colorBgLayout": "#f4f6f9"}
+_DARK = {
+    "colorPrimary": "#4c9fea",
+    "colorLink": "#4c9fea",
+    "colorInfo": "#4c9fea",
+    "colorBgBase": "#0e1318",
+    "colorBgLayout": "#0e1318",
+    "colorBgContainer": "#161c23",
+    "colorBgElevated": "#1d252e",
 }
+THEME_DEFAULT = {"token": {**_TOKENS, **_LIGHT}, "algorithm": "default"}
+THEME_DARK = {"token": {**_TOKENS, **_DARK}, "algorithm": "dark"}
 ENABLE_UI_THEME_ADMINISTRATION = False
 THEME_FONT_URL_ALLOWED_DOMAINS = []
 EXTRA_CATEGORICAL_COLOR_SCHEMES = [

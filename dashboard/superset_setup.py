@@ -1,7 +1,7 @@
 """Prepare Superset's own database: schema, roles, the two accounts. Run by Superset's Python.
 
 Safe to repeat. Reads DISCOVER_SUPERSET_ADMIN_PASSWORD and DISCOVER_SUPERSET_SERVICE_PASSWORD beside
-what superset_config.py reads. One process for all of it: importing Superset costs more than the work.
+what superset_config.py reads. One process for all of it: importing Superset costs more than this.
 """
 
 import os

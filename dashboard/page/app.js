@@ -49,7 +49,7 @@ async function embed(about) {
       fetchGuestToken: async () => (await request("/api/token", { method: "POST" })).token,
       dashboardUiConfig: {
         hideTitle: true,
-        hideChartControls: false,
+        hideChartControls: true,
         emitDataMasks: true,
         filters: { visible: true, expanded: true },
       },
@@ -106,7 +106,8 @@ function setUpAsking() {
 async function ask(text, within) {
   const log = byId("log");
   byId("welcome").hidden = true;
-  log.append(make("p", "asked", text));
+  const asked = make("p", "asked", text);
+  log.append(asked);
   const waiting = make("div", "waiting");
   waiting.append(make("span"), make("span"), make("span"));
   log.append(waiting);
@@ -127,7 +128,8 @@ async function ask(text, within) {
   }
   waiting.replaceWith(element);
   byId("send").disabled = false;
-  element.scrollIntoView({ block: "nearest" });
+  // A long table begins at its sentence, not at its end.
+  log.scrollTo({ top: asked.offsetTop - log.offsetTop - 14, behavior: "smooth" });
 }
 
 function suggest(questions) {

@@ -1,9 +1,86 @@
-"""Commands of this group."""
+"""``dashboard up``, ``dashboard load``, ``dashboard check``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Annotated, Any
+
 import typer
+
+from discover.context import settings
+from lakehouse.console import out, print_json, progress
+from lakehouse.errors import GateFailed
+from lakehouse.settings import Settings
+from lakehouse.versions import Versions
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+group = typer.Typer(no_args_is_help=True, help="The dashboard: Superset and the page around it.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group to ``app``."""
+    app.add_typer(group, name="dashboard")
+
+
+@group.command()
+def up() -> None:
+    """Start Superset and the host page, load the dashboard, print where it is."""
+    current = start(settings())
+    if Versions(current.home).current() is None:
+        progress.print("nothing is published yet: the page will say so until discover refresh")
+    else:
+        from dashboard.load import ensure_loaded
+
+        ensure_loaded(current)
+    out.print(f"page      {current.page_url}", soft_wrap=True)
+    out.print(f"superset  {current.superset_url}  (user admin)", soft_wrap=True)
+    if current.profile == "local":
+        where = current.home / "secrets.json"
+        out.print(f"password  superset_admin_password in {where}", soft_wrap=True)
+
+
+@group.command()
+def load() -> None:
+    """Import the dashboard's assets into Superset; safe to repeat."""
+    from dashboard.load import load as load_assets
+
+    loaded = load_assets(settings())
+    progress.print(f"{len(loaded.charts)} charts on {len(loaded.datasets)} datasets loaded")
+
+
+@group.command()
+def check(as_json: AsJson = False) -> None:
+    """Compare every chart's figures: through Superset, in the published mart, from the chat."""
+    from dashboard.check import check as compare
+
+    current = start(settings())
+    report = compare(current, lambda question: _ask(current, question))
+    different = [chart for chart in report["charts"] if not chart["equal"]]
+    if as_json:
+        print_json(report)
+    else:
+        for chart in report["charts"]:
+            mark = "[green]equal[/green]" if chart["equal"] else "[red]differs[/red]"
+            out.print(f"{mark}  {chart['tab']} · {chart['chart']}", soft_wrap=True)
+    if different:
+        names = ", ".join(chart["chart"] for chart in different)
+        raise GateFailed(f"{len(different)} charts differ: {names}", "compare the three figures")
+
+
+def start(current: Settings) -> Settings:
+    """Start page and Superset where this machine runs them; the settings with their addresses."""
+    if current.profile == "local":
+        from lakehouse import services
+
+        services.up(current.home, ["page", "superset"])
+        return settings()
+    return current
+
+
+def _ask(current: Settings, question: str) -> Mapping[str, Any]:
+    from chat.answer import ask
+    from lakehouse.users import Scope
+
+    answer: Mapping[str, Any] = ask(current, question, user=current.user, scope=Scope())
+    return answer

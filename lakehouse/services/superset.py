@@ -19,7 +19,7 @@ THREADS = 8
 
 
 class Superset(Service):
-    """One gunicorn worker with threads: the dashboard's queries take milliseconds, a worker 300 MB."""
+    """One worker with threads: the dashboard's queries take milliseconds, a worker 370 MB."""
 
     name = "superset"
     # Its configuration names the page that may embed it, so the page's port must be known.
@@ -35,7 +35,7 @@ class Superset(Service):
         environments.ensure(self.name, megabytes=MEGABYTES)
 
     def prepare(self) -> None:
-        """Make or upgrade its own database, aside, so that a killed upgrade leaves no half of one."""
+        """Make or upgrade its own database, aside: a killed upgrade leaves no half of one."""
         self.data.mkdir(parents=True, exist_ok=True)
         stamp = self.data / "prepared"
         wanted = self._fingerprint()
@@ -54,7 +54,7 @@ class Superset(Service):
         progress.print(f"superset: prepared in {time.monotonic() - began:.0f} s")
 
     def launch(self) -> Launch:
-        """gunicorn on loopback."""
+        """The web server, on loopback."""
         arguments = [
             str(environments.folder(self.name) / "bin" / "gunicorn"),
             "--workers=1",

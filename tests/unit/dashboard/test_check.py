@@ -1,0 +1,103 @@
+"""The comparison of Superset, mart and chat notices what differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import dashboard.check
+from dashboard.check import check
+from dashboard.figures import Chart, Rows, charts, mart_rows
+from dashboard.load import Loaded, fingerprint, read_assets
+from lakehouse.duck import connect_published
+from lakehouse.settings import Settings
+from lakehouse.versions import Versions
+
+QUESTIONS = {chart.question: chart for chart in charts()}
+
+
+@pytest.fixture
+def superset(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Rows]:
+    """What Superset would give: the marts' figures, which a test may then change."""
+    names = read_assets("charts")
+    datasets = read_assets("datasets/*")
+    loaded = Loaded(
+        superset=bank.superset_url,
+        embedded="e",
+        dashboard=1,
+        datasets=dict.fromkeys(datasets, 1),
+        charts=dict.fromkeys(names, 1),
+        assets=fingerprint(bank),
+    )
+    given = {chart.key: figures(bank, chart) for chart in charts()}
+    monkeypatch.setattr(dashboard.check, "ensure_loaded", lambda settings: loaded)
+    monkeypatch.setattr(dashboard.check.GuestTokens, "mint", lambda self, user, now: "token")
+    monkeypatch.setattr(
+        dashboard.check, "superset_rows", lambda guest, now, chart: given[chart.key]
+    )
+    return given
+
+
+def figures(bank: Settings, chart: Chart) -> Rows:
+    versions = Versions(bank.home)
+    file = versions.marts_file(versions.require_current().run_id)
+    with connect_published(file) as marts:
+        return mart_rows(marts, chart, "analyst")
+
+
+def chat_of(bank: Settings) -> Any:
+    def ask(question: str) -> Mapping[str, Any]:
+        rows = figures(bank, QUESTIONS[question])
+        listed = [[*key, None if value is None else str(value)] for key, value in rows.items()]
+        return {"status": "answered", "rows": listed}
+
+    return ask
+
+
+def differing(report: dict[str, Any]) -> list[str]:
+    return [chart["chart"] for chart in report["charts"] if not chart["equal"]]
+
+
+def test_all_three_agree(bank: Settings, superset: dict[str, Rows]) -> None:
+    report = check(bank, chat_of(bank))
+    assert differing(report) == []
+    lent = next(chart for chart in report["charts"] if chart["chart"] == "Amount lent")
+    assert lent == {
+        "tab": "Loans",
+        "chart": "Amount lent",
+        "superset": "330000.05",
+        "mart": "330000.05",
+        "chat": "330000.05",
+        "equal": True,
+    }
+    json.dumps(report)
+
+
+def test_a_cent_of_difference_in_superset_shows(bank: Settings, superset: dict[str, Rows]) -> None:
+    superset["amount_lent"] = {(): Decimal("330000.06")}
+    assert differing(check(bank, chat_of(bank))) == ["Amount lent"]
+
+
+def test_a_missing_group_in_superset_shows(bank: Settings, superset: dict[str, Rows]) -> None:
+    superset["customers_by_credit_band"].popitem()
+    assert differing(check(bank, chat_of(bank))) == ["Customers by credit band"]
+
+
+def test_a_wrong_or_refused_answer_of_the_chat_shows(
+    bank: Settings, superset: dict[str, Rows]
+) -> None:
+    true = chat_of(bank)
+
+    def ask(question: str) -> Mapping[str, Any]:
+        if question == "How many loans are there?":
+            return {"status": "refused", "rows": []}
+        if question == "How many complaints are there?":
+            return {"status": "answered", "rows": [["3"]]}
+        answer: Mapping[str, Any] = true(question)
+        return answer
+
+    assert differing(check(bank, ask)) == ["Loans", "Complaints"]
