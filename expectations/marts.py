@@ -5,9 +5,12 @@ Every check is one count of offenders that DuckDB computes; Great Expectations j
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from expectations.report import CheckReport
 from expectations.suite import Suite
@@ -35,12 +38,22 @@ def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
 
     """
     landing.require_lake(settings)
-    figures = figures_of(settings)
     with connect_lake(settings) as connection:
         connection.execute(f"ATTACH '{marts_file}' AS marts (READ_ONLY)")
         connection.execute("USE marts.main")
-        found = {figure: connection.execute(figure.sql).fetchone() for figure in figures}
-    return judge({figure: float(row[0]) for figure, row in found.items() if row})
+        return judge(measure(connection, figures_of(settings)))
+
+
+def measure(
+    connection: duckdb.DuckDBPyConnection, figures: Iterable[Figure]
+) -> dict[Figure, float]:
+    """The figures' values on a connection whose current schema holds the marts beside ``lake``."""
+    found = {}
+    for figure in figures:
+        row = connection.execute(figure.sql).fetchone()
+        assert row is not None, figure.name
+        found[figure] = float(row[0])
+    return found
 
 
 def judge(found: dict[Figure, float]) -> CheckReport:

@@ -16,12 +16,22 @@ class Suite:
 
     def __init__(self) -> None:
         import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types.base import (
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
 
         self._gx = gx
-        self._context = gx.get_context(mode="ephemeral")
-        self._context.enable_analytics(False)
-        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        self._context = gx.get_context(
+            mode="ephemeral",
+            project_config=DataContextConfig(
+                # Else every context makes a folder outside the home.
+                store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+                progress_bars=ProgressBarsConfig(globally=False),
+                analytics_enabled=False,
+            ),
+        )
         # persist=True would cache every frame; the engines read the table as fast.
         self._spark = self._context.data_sources.add_spark("spark", persist=False)
         self._pandas = self._context.data_sources.add_pandas("pandas")
