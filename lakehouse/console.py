@@ -15,6 +15,11 @@ out = Console(highlight=False)
 """For results that a person reads; never used together with :func:`print_json`."""
 
 
+def note(text: str) -> None:
+    """One line of progress, never wrapped, so that a log or a test finds it whole."""
+    progress.print(text, soft_wrap=True, markup=False)
+
+
 def print_json(document: Any) -> None:
     """One JSON document, and nothing else, on standard output."""
     sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from discover.context import settings
-from lakehouse.console import out, print_json, progress
+from lakehouse.console import note, out, print_json
 from lakehouse.settings import Settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -38,7 +38,7 @@ def up(
     if not _is_local(current):
         return
     states = local.up(current.home, services or None)
-    progress.print(", ".join(f"{state.name} {state.state}" for state in states))
+    note(", ".join(f"{state.name} {state.state}" for state in states))
 
 
 def down(
@@ -53,7 +53,7 @@ def down(
     if not _is_local(current):
         return
     stopped = local.down(current.home, services or None)
-    progress.print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
 
 def status(json: JsonOption = False) -> None:
@@ -113,5 +113,5 @@ def env(json: JsonOption = False) -> None:
 def _is_local(current: Settings) -> bool:
     """Whether services are ours to start; says who starts them where they aren't."""
     if current.profile != "local":
-        progress.print(STARTED_ELSEWHERE[current.profile])
+        note(STARTED_ELSEWHERE[current.profile])
     return current.profile == "local"

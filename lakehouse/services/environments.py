@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from lakehouse.console import progress
+from lakehouse.console import note
 from lakehouse.errors import DiscoverError
 from lakehouse.services.service import program
 from lakehouse.settings import REPOSITORY
@@ -58,13 +58,13 @@ def _install(name: str, megabytes: int) -> None:
                 f"the environment of {name} needs {megabytes} MB, {free} MB are free",
                 "free some space and run the command again",
             )
-        progress.print(f"{name}: installing its environment (about {megabytes} MB)")
+        note(f"{name}: installing its environment (about {megabytes} MB)")
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)], name)
     locked = str(_lock_file(name))
     _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), locked], name)
     _stamp(name).write_text(_fingerprint(name))
     if fresh:
-        progress.print(f"{name}: installed in {time.monotonic() - began:.0f} s")
+        note(f"{name}: installed in {time.monotonic() - began:.0f} s")
 
 
 def _run(arguments: list[str], name: str) -> None:

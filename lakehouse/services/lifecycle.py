@@ -15,7 +15,7 @@ from typing import Literal
 import psutil
 
 from lakehouse import secrets_store
-from lakehouse.console import progress
+from lakehouse.console import note
 from lakehouse.errors import DiscoverError, ServiceUnavailable, UsageError
 from lakehouse.services import registry
 from lakehouse.services.choose_ports import choose
@@ -193,7 +193,7 @@ def _ensure_running(service: Service, started: list[Service], cancelled: threadi
             if not settled:
                 _settle(service)
             return
-        progress.print(f"{service.name}: has a process but doesn't answer; starting it again")
+        note(f"{service.name}: has a process but doesn't answer; starting it again")
     started.append(service)
     _start(service, cancelled)
 
@@ -203,7 +203,12 @@ def _start(service: Service, cancelled: threading.Event) -> None:
     for attempt in range(1, START_ATTEMPTS + 1):
         _stop(service)
         chosen = _choose_ports(service)
-        service.prepare()
+        try:
+            service.prepare()
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"{service.name} can't be prepared: {in_short(error)}", "run: discover doctor"
+            ) from error
         process = spawn(service)
         created = process.create_time()
         registry.update(service.home, service.name, pid=process.pid, started=created)
@@ -218,7 +223,7 @@ def _start(service: Service, cancelled: threading.Event) -> None:
             )
     _settle(service)
     seconds = time.monotonic() - began
-    progress.print(f"{service.name}: ready in {seconds:.1f} s at {service.url()}")
+    note(f"{service.name}: ready in {seconds:.1f} s at {service.url()}")
 
 
 def _wait_for_answer(
@@ -316,7 +321,7 @@ def _choose_ports(service: Service) -> dict[str, int]:
         raise ServiceUnavailable(f"{name} can't start: {error}", "end what uses them") from None
     moved = [f"{key} {before[key]} → {chosen[key]}" for key in chosen if chosen[key] != before[key]]
     if moved:
-        progress.print(f"{name}: port taken, moved: {', '.join(moved)}")
+        note(f"{name}: port taken, moved: {', '.join(moved)}")
     registry.update(home, name, ports=chosen)
     return chosen
 

@@ -17,7 +17,7 @@ import psutil
 
 from lakehouse import secrets_store
 from lakehouse.catalog import BANK_DATABASE
-from lakehouse.console import progress
+from lakehouse.console import note
 from lakehouse.errors import DiscoverError, ServiceUnavailable
 from lakehouse.services.service import Launch, Service, base_environment, is_alive
 
@@ -188,7 +188,7 @@ def _user() -> str | None:
         # 9: another command has just made it.
         if made.returncode not in (0, 9):
             return "nobody"
-        progress.print(f"postgres: made the system user {SYSTEM_USER}, as it can't run as root")
+        note(f"postgres: made the system user {SYSTEM_USER}, as it can't run as root")
     return SYSTEM_USER
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lakehouse.console import progress
+from lakehouse.console import note
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import read_json
 
@@ -60,7 +60,7 @@ def lock(home: Path, seconds: float = 300) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if not told:
-                    progress.print("waiting for another command that starts or stops services")
+                    note("waiting for another command that starts or stops services")
                     told = True
                 if time.monotonic() > deadline:
                     raise DiscoverError(

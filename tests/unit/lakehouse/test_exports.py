@@ -1,0 +1,34 @@
+"""What other tools need to reach a home's parts."""
+
+from pathlib import Path
+
+from lakehouse import secrets_store
+from lakehouse.services.exports import exports
+from lakehouse.settings import Settings, load, local_values
+
+
+def local(home: Path) -> Settings:
+    secrets_store.ensure(home)
+    return load(home, "local", **local_values(home))
+
+
+def test_each_tool_finds_its_endpoint_and_key(tmp_path: Path) -> None:
+    settings = local(tmp_path)
+    variables = exports(settings)
+    assert variables["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:18333"
+    assert variables["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:14566"
+    assert variables["AWS_ACCESS_KEY_ID"] == settings.lake_access_key_id
+    assert variables["PYICEBERG_CATALOG__LAKE__URI"] == "http://127.0.0.1:18181"
+    assert variables["PGPORT"] == "15432"
+    assert f":{variables['PGPASSWORD']}@" in settings.postgres_dsn.get_secret_value()
+    assert variables["KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:19092"
+
+
+def test_dbt_is_given_the_home_and_nothing_that_could_go_stale(tmp_path: Path) -> None:
+    own = {name for name in exports(local(tmp_path)) if name.startswith("DISCOVER_")}
+    assert own == {"DISCOVER_HOME", "DISCOVER_PROFILE"}
+
+
+def test_on_aws_no_endpoint_and_no_key_is_exported(tmp_path: Path) -> None:
+    variables = exports(Settings(profile="aws", home=tmp_path, kafka_bootstrap="broker:9092"))
+    assert not [name for name in variables if "ENDPOINT" in name or "KEY" in name]
