@@ -13,7 +13,7 @@ from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 
 CUSTOMER_DATASETS = ("customers", "loans", "atm_transactions")
-ANONYMOUS_DATASETS = ("complaints",)
+ANONYMOUS_DATASETS = ("complaints", "credit_bands")
 _USER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,100}")
 
 
@@ -35,7 +35,7 @@ def row_rules(user: str) -> dict[str, str]:
         "customer_id in (select c.customer_id from main.dim_customers as c"
         " inner join main.entitlements as e"
         " on (e.group_type = 'customer' and e.group_value = cast(c.customer_id as varchar))"
-        " or (e.group_type = 'city' and e.group_value = c.city)"
+        " or (e.group_type = 'city' and lower(e.group_value) = lower(c.city))"
         f" where e.user_name = '{user}')"
     )
     return {

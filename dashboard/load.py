@@ -87,7 +87,8 @@ def read_assets(folder: str) -> dict[str, dict[str, Any]]:
     Read once a process: nothing may change what comes back.
     """
     files = sorted(ASSETS.glob(f"{folder}/*.yaml"))
-    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    # The C parser is ten times as fast, and every command that touches the dashboard reads all.
+    return {file.stem: yaml.load(file.read_bytes(), yaml.CSafeLoader) for file in files}
 
 
 def bundle() -> bytes:

@@ -80,7 +80,5 @@ def start(current: Settings) -> Settings:
 
 def _ask(current: Settings, question: str) -> Mapping[str, Any]:
     from chat.answer import ask
-    from lakehouse.users import Scope
 
-    answer: Mapping[str, Any] = ask(current, question, user=current.user, scope=Scope())
-    return answer
+    return ask(current, question, user=current.user)

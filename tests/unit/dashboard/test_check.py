@@ -11,7 +11,7 @@ import pytest
 
 import dashboard.check
 from dashboard.check import check
-from dashboard.figures import Chart, Rows, charts, mart_rows
+from dashboard.figures import Rows, charts, mart_rows
 from dashboard.load import Loaded, fingerprint, read_assets
 from lakehouse.duck import connect_published
 from lakehouse.settings import Settings
@@ -33,7 +33,7 @@ def superset(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Rows]
         charts=dict.fromkeys(names, 1),
         assets=fingerprint(bank),
     )
-    given = {chart.key: figures(bank, chart) for chart in charts()}
+    given = figures(bank)
     monkeypatch.setattr(dashboard.check, "ensure_loaded", lambda settings: loaded)
     monkeypatch.setattr(dashboard.check.GuestTokens, "mint", lambda self, user, now: "token")
     monkeypatch.setattr(
@@ -42,16 +42,18 @@ def superset(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Rows]
     return given
 
 
-def figures(bank: Settings, chart: Chart) -> Rows:
+def figures(bank: Settings) -> dict[str, Rows]:
     versions = Versions(bank.home)
     file = versions.marts_file(versions.require_current().run_id)
     with connect_published(file) as marts:
-        return mart_rows(marts, chart, "analyst")
+        return {chart.key: mart_rows(marts, chart, "analyst") for chart in charts()}
 
 
 def chat_of(bank: Settings) -> Any:
+    true = figures(bank)
+
     def ask(question: str) -> Mapping[str, Any]:
-        rows = figures(bank, QUESTIONS[question])
+        rows = true[QUESTIONS[question].key]
         listed = [[*key, None if value is None else str(value)] for key, value in rows.items()]
         return {"status": "answered", "rows": listed}
 
