@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from dataclasses import asdict
 from typing import Annotated
 
@@ -37,6 +38,8 @@ def up(
     current = settings()
     if not _is_local(current):
         return
+    # Asked to end half-way, it stops what it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     states = local.up(current.home, services or None)
     note(", ".join(f"{state.name} {state.state}" for state in states))
 

@@ -84,9 +84,8 @@ def up(home: Path, names: Sequence[str] | None = None) -> list[ServiceState]:
 
     """
     wanted = _with_needs(_checked(names or BATCH_SERVICES))
-    home.mkdir(parents=True, exist_ok=True)
-    _require_disk(home)
     with registry.lock(home):
+        _require_disk(home)
         secrets_store.ensure(home)
         started = _bring_up([_make(home, name) for name in wanted])
         if "seaweedfs" in wanted:

