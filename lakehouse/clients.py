@@ -9,6 +9,7 @@ from lakehouse.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_agent import AgentsforBedrockClient
     from mypy_boto3_bedrock_agent_runtime import AgentsforBedrockRuntimeClient
+    from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from obstore.store import S3Store
@@ -110,6 +111,12 @@ def bedrock_agent_runtime(settings: Settings) -> AgentsforBedrockRuntimeClient:
     client: AgentsforBedrockRuntimeClient = _client(
         settings, "bedrock-agent-runtime", settings.aws_endpoint
     )
+    return client
+
+
+def bedrock_runtime(settings: Settings) -> BedrockRuntimeClient:
+    """Bedrock's models."""
+    client: BedrockRuntimeClient = _client(settings, "bedrock-runtime", settings.aws_endpoint)
     return client
 
 

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     superset_guest_secret: SecretStr = SecretStr("")
 
     user: str | None = Field(None, description="Who asks when a command names nobody.")
+    chat_model: str | None = Field(
+        None, description="Bedrock model that plans the chat's questions; None is the parser."
+    )
+    chat_model_input_usd: float | None = Field(None, description="Per million input tokens.")
+    chat_model_output_usd: float | None = Field(None, description="Per million output tokens.")
     timezone: str = Field("America/Toronto", description="The bank's zone: ATM times are local.")
     score_minimum: int = 300
     score_maximum: int = 900

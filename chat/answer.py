@@ -1,0 +1,609 @@
+"""A question answered on the published version: figure, sentence, reading, sources, scope."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from chat import bedrock, wording
+from chat.plan import (
+    MAX_LIMIT,
+    NotCovered,
+    Plan,
+    Population,
+    Scope,
+    compose,
+    figures,
+    from_json,
+    rows_behind,
+    whole,
+)
+from chat.published import Published, opened
+from chat.question import FindPeople, Person, Unclear, Understood
+from chat.registry import CUSTOMER, DATE_GRAINS, Metric, examples
+from chat.wording import Table
+from lakehouse.catalog import DOCUMENTS_PREFIX
+from lakehouse.errors import UsageError
+from lakehouse.settings import Settings
+from lakehouse.users import Grant, read_grants
+
+CITED_DOCUMENTS = 20
+PLACES = Decimal("0.000001")
+
+
+class _Refused(Exception):
+    """Entitlement doesn't allow it; the message names no customer that the asker may not see."""
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Whom the asker may see, before and after the dashboard's filters."""
+
+    entitled: Population
+    scoped: Population
+    scope: Scope
+
+
+def ask(
+    settings: Settings,
+    question: str,
+    *,
+    user: str | None,
+    scope: Scope | None = None,
+    history: Sequence[Mapping[str, Any] | str] = (),
+) -> dict[str, Any]:
+    """Answer one question.
+
+    Args:
+        settings: the home; its published version answers.
+        question: plain English.
+        user: who asks; nobody sees nothing.
+        scope: the dashboard's filters.
+        history: earlier ``{"question", "plan"}`` pairs, or plain earlier questions.
+
+    Returns:
+        The document that ``chat ask --json`` prints.
+
+    Raises:
+        DiscoverError: nothing is published.
+
+    """
+    started = time.perf_counter()
+    version = opened(settings.home)
+    ledger = bedrock.Ledger()
+    narrowed = scope or Scope()
+    asker = _asker(version, user, read_grants(settings.home), narrowed)
+    document: dict[str, Any] = {
+        "question": question,
+        "status": "refused",
+        "answer": "",
+        "reading": "",
+        "plan": None,
+        "columns": [],
+        "rows": [],
+        "citations": [_run_citation(version)],
+        "scope": _scope_document(settings, version, asker),
+        "ledger": {},
+    }
+    try:
+        if asker.entitled.predicate == _NOBODY:
+            raise _Refused(
+                "Nobody has said who asks, so no figures are shown."
+                if not user
+                else "You may not see any customers, so no figures are shown."
+            )
+        earlier = _earlier(version, asker, history)
+        understood = _understand(settings, version, asker, question, earlier, ledger)
+        document |= _answered(version, asker, understood, document)
+    except Unclear as error:
+        document |= {"status": "needs_clarification", "answer": str(error)}
+    except NotCovered as error:
+        document |= {"answer": _not_covered(str(error), version, asker)}
+    except _Refused as error:
+        document |= {"answer": f"{error} {wording.scope(asker.scope, document['scope'])}".strip()}
+    document["ledger"] = {
+        "warehouse_queries": 0,
+        "model_tokens": ledger.tokens,
+        "cost_usd": ledger.cost_usd,
+        "ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+    return document
+
+
+def explain(settings: Settings, figure: str, *, user: str | None) -> dict[str, Any]:
+    """Where a figure comes from: metric, SQL with its bound values, rows of the mart behind it.
+
+    Args:
+        settings: the home.
+        figure: a metric's name, a plan as JSON, or a question.
+        user: who asks; only rows that they may see are shown.
+
+    Raises:
+        UsageError: it is none of these, or the asker may not see it.
+
+    """
+    version = opened(settings.home)
+    asker = _asker(version, user, read_grants(settings.home), Scope())
+    try:
+        if asker.entitled.predicate == _NOBODY:
+            raise _Refused("you may not see any customers")
+        if figure in version.registry.metrics:
+            plan = from_json({"metric": figure}, version.registry)
+        elif figure.lstrip().startswith("{"):
+            plan = from_json(json.loads(figure), version.registry)
+        else:
+            people = _people(version, asker)
+            plan = version.parser.understand(figure, version.today, people).plan
+        _require_entitled(version, asker, plan)
+    except (NotCovered, Unclear, _Refused, json.JSONDecodeError) as error:
+        raise UsageError(f"can't explain that: {error}", "see: discover metrics") from None
+    query = compose(plan, asker.scoped, version.registry, version.renderer)
+    behind = rows_behind(plan, asker.scoped, version.registry, version.renderer)
+    names, rows = version.rows(behind)
+    metric = version.registry.metrics[plan.metric]
+    return {
+        "metric": metric.name,
+        "description": metric.description,
+        "plan": plan.to_json(),
+        "reading": wording.reading(plan, version.registry, _names(version, plan)),
+        "sql": query.sql,
+        "parameters": {name: _json(value) for name, value in query.parameters.items()},
+        "mart": metric.relation.replace('"', ""),
+        "mart_rows": {
+            "columns": names,
+            "rows": [[_json(value) for value in row] for row in rows],
+        },
+        "run_id": version.manifest.run_id,
+    }
+
+
+# Who may see what.
+
+_NOBODY = "false"
+
+
+def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope: Scope) -> _Asker:
+    entitled = _entitled([grant for grant in grants if user and grant.user_name == user])
+    bands = {_band_name(value): value for value in _values(version, "credit_band")}
+    parts = [] if entitled.everyone else [entitled.predicate]
+    parameters = dict(entitled.parameters)
+
+    def narrow(predicate: str, name: str, values: Sequence[Any]) -> None:
+        parts.append(predicate)
+        parameters[name] = list(values)
+
+    if scope.customers is not None:
+        narrow("customer_id = ANY($s_customers)", "s_customers", scope.customers)
+    if scope.cities is not None:
+        narrow("lower(city) = ANY($s_cities)", "s_cities", _lower(scope.cities))
+    if scope.credit_bands is not None:
+        named = [bands.get(_band_name(band), band) for band in scope.credit_bands]
+        narrow("credit_band = ANY($s_bands)", "s_bands", named)
+        scope = scope.model_copy(update={"credit_bands": tuple(named)})
+    if scope.loan_types is not None:
+        narrow(
+            f"customer_id IN (SELECT customer_id FROM {version.registry.loans}"
+            " WHERE lower(loan_type) = ANY($s_loan_types))",
+            "s_loan_types",
+            _lower(scope.loan_types),
+        )
+    scoped = Population(
+        everyone=not parts,
+        predicate=" AND ".join(f"({part})" for part in parts),
+        parameters=parameters,
+        loan_types=tuple(_lower(scope.loan_types)) if scope.loan_types is not None else None,
+        start=scope.start,
+        end=scope.end,
+    )
+    return _Asker(entitled, scoped, scope)
+
+
+def _entitled(grants: Sequence[Grant]) -> Population:
+    if any(grant.group_type == "all" for grant in grants):
+        return Population(everyone=True)
+    ids = [int(grant.group_value) for grant in grants if grant.group_type == "customer"]
+    cities = [grant.group_value for grant in grants if grant.group_type == "city"]
+    if not ids and not cities:
+        return Population(everyone=False, predicate=_NOBODY)
+    return Population(
+        everyone=False,
+        predicate="customer_id = ANY($e_customers) OR lower(city) = ANY($e_cities)",
+        parameters={"e_customers": ids, "e_cities": _lower(cities)},
+    )
+
+
+def _scope_document(settings: Settings, version: Published, asker: _Asker) -> dict[str, Any]:
+    scope, scoped = asker.scope, asker.scoped
+    where = f" WHERE {scoped.predicate}" if scoped.predicate else ""
+    customers = version.registry.customers
+    count = version.figure(f"SELECT count(*) FROM {customers}{where}", scoped.parameters)
+    ids: str | list[int] = "all"
+    if not asker.entitled.everyone or scope.customers is not None:
+        sql = f"SELECT list(customer_id ORDER BY customer_id) FROM {customers}{where}"
+        ids = version.figure(sql, scoped.parameters) or []
+    return {
+        "customers": ids,
+        "customer_count": count,
+        "cities": _listed(scope.cities),
+        "credit_bands": _listed(scope.credit_bands),
+        "loan_types": _listed(scope.loan_types),
+        "from": _json(scope.start),
+        "to": _json(scope.end),
+        "timezone": settings.timezone,
+    }
+
+
+def _people(version: Published, asker: _Asker) -> FindPeople:
+    def found(names: Sequence[str], parts: bool) -> dict[str, list[Person]]:
+        entitled = asker.entitled
+        return version.people(names, parts, entitled.predicate, entitled.parameters)
+
+    return found
+
+
+# From question to plan.
+
+
+def _earlier(
+    version: Published, asker: _Asker, history: Sequence[Mapping[str, Any] | str]
+) -> Plan | None:
+    """The plan to go on from: the last of the history that is one."""
+    plan: Plan | None = None
+    for step in history:
+        try:
+            if isinstance(step, str):
+                plan = version.parser.understand(
+                    step, version.today, _people(version, asker), plan
+                ).plan
+            elif step.get("plan"):
+                plan = from_json(step["plan"], version.registry)
+        except (NotCovered, Unclear):
+            # A step that was refused then changed nothing.
+            continue
+    return plan
+
+
+def _understand(
+    settings: Settings,
+    version: Published,
+    asker: _Asker,
+    question: str,
+    earlier: Plan | None,
+    ledger: bedrock.Ledger,
+) -> Understood:
+    if not question.strip():
+        raise Unclear("What would you like to know?")
+    people = _people(version, asker)
+    if settings.chat_model:
+        understood = bedrock.plan(
+            settings,
+            version.registry,
+            version.today,
+            question,
+            people=people,
+            earlier=earlier,
+            ledger=ledger,
+        )
+    else:
+        understood = version.parser.understand(question, version.today, people, earlier)
+    _require_entitled(version, asker, understood.plan)
+    return understood
+
+
+def _require_entitled(version: Published, asker: _Asker, plan: Plan) -> None:
+    """Refuses customers outside the entitlement, in the same words as those who don't exist."""
+    ids = [
+        int(value)
+        for found in (*plan.filters, *plan.base)
+        if found.field == CUSTOMER
+        for value in found.values
+    ]
+    if not ids:
+        return
+    entitled = asker.entitled
+    where = f" AND ({entitled.predicate})" if entitled.predicate else ""
+    sql = (
+        f"SELECT list(customer_id) FROM {version.registry.customers}"
+        f" WHERE customer_id = ANY($asked){where}"
+    )
+    known = version.figure(sql, {**entitled.parameters, "asked": ids}) or []
+    missing = [f"#{found}" for found in ids if found not in known]
+    if missing:
+        raise _Refused(f"There is no customer {', '.join(missing)} among those you may see.")
+
+
+# From plan to answer.
+
+
+def _answered(
+    version: Published, asker: _Asker, understood: Understood, document: Mapping[str, Any]
+) -> dict[str, Any]:
+    plan, registry = understood.plan, version.registry
+    metric = registry.metrics[plan.metric]
+    table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
+    names = _names(version, plan)
+    reading = wording.reading(plan, registry, names)
+    sentences = [wording.sentence(plan, registry, table, names)]
+    sentences += _notes(version, asker, plan, metric, table, document["scope"])
+    return {
+        "status": "answered",
+        "answer": " ".join(sentence for sentence in sentences if sentence),
+        "reading": reading,
+        "plan": plan.to_json(),
+        "columns": table.columns,
+        "rows": table.rows,
+        "citations": _citations(version, plan, table, names),
+    }
+
+
+def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
+    registry = version.registry
+    query = compose(plan, asker.scoped, registry, version.renderer)
+    found = version.rows(query)[1]
+    metric = registry.metrics[plan.metric]
+    columns = []
+    for name in plan.group_by:
+        columns += _key_columns(version, name)
+    if plan.show == "customers":
+        columns += [_figure_column(registry.metrics[name]) for name, _ in figures(plan)]
+    else:
+        columns.append(_figure_column(metric))
+    if not plan.group_by and metric.additive:
+        found = [tuple(0 if value is None else value for value in row) for row in found] or [(0,)]
+    elif not plan.group_by and not found:
+        found = [(None,)]
+    limit = plan.limit or MAX_LIMIT
+    more = False
+    if len(found) > limit:
+        tied = plan.rank is not None and found[limit][-1] == found[limit - 1][-1]
+        more = tied or plan.rank is None
+        found = found[:limit]
+    customers = []
+    if CUSTOMER in plan.group_by:
+        at = plan.group_by.index(CUSTOMER)
+        customers = [(row[at], row[at + 1]) for row in found if row[at] is not None]
+    rows = [
+        [_typed(value, column) for value, column in zip(row, columns, strict=True)] for row in found
+    ]
+    return Table(columns, rows, found, customers, more)
+
+
+def _share(version: Published, asker: _Asker, plan: Plan) -> Table:
+    """Percentages of a whole: one, or one a group."""
+    counted = plan.model_copy(update={"show": "figure"})
+    total = _run(version, asker, whole(counted)).raw[0][0] or 0
+    table = _run(version, asker, counted)
+    column = {"name": "share", "type": "decimal", "unit": "%"}
+    if not plan.group_by:
+        part = table.raw[0][0] or 0
+        share = _percentage(part, total)
+        return replace(
+            table,
+            columns=[column],
+            rows=[[_typed(share, column)]],
+            raw=[(share,)],
+            part=part,
+            total=total,
+        )
+    shares = [_percentage(row[-1], total) for row in table.raw]
+    return replace(
+        table,
+        columns=[*table.columns, column],
+        rows=[[*row, _typed(share, column)] for row, share in zip(table.rows, shares, strict=True)],
+        raw=[(*row, share) for row, share in zip(table.raw, shares, strict=True)],
+        total=total,
+    )
+
+
+def _percentage(part: Any, total: Any) -> Decimal | None:
+    if not total:
+        return None
+    return Decimal(str(part or 0)) * 100 / Decimal(str(total))
+
+
+def _key_columns(version: Published, name: str) -> list[dict[str, Any]]:
+    if name == CUSTOMER:
+        return [
+            {"name": "customer_id", "type": "integer", "unit": None},
+            {"name": "customer", "type": "string", "unit": None},
+        ]
+    if name in DATE_GRAINS:
+        return [{"name": name, "type": "date", "unit": None}]
+    kind = "integer" if version.registry.dimensions[name].kind == "number" else "string"
+    return [{"name": name, "type": kind, "unit": None}]
+
+
+def _figure_column(metric: Metric) -> dict[str, Any]:
+    whole_numbers = metric.additive and metric.unit != "CAD"
+    kind = "integer" if whole_numbers else "decimal"
+    return {"name": metric.name, "type": kind, "unit": metric.unit or None}
+
+
+def _typed(value: Any, column: Mapping[str, Any]) -> Any:
+    """A value as JSON: decimals as strings, days as ISO dates."""
+    if value is None:
+        return None
+    if column["type"] == "decimal":
+        return decimal_text(value)
+    if column["type"] == "integer":
+        return int(value)
+    return _json(value)
+
+
+def decimal_text(value: Any) -> str:
+    """An exact decimal whole; a mean to six places; always at least two."""
+    number = value if isinstance(value, Decimal) else Decimal(str(value))
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -6:
+        number = number.quantize(PLACES)
+    whole_part, _, fraction = f"{number:f}".partition(".")
+    return f"{whole_part}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    return value
+
+
+def _names(version: Published, plan: Plan) -> dict[int, str]:
+    """Labels of the customers that the plan names."""
+    ids = [
+        value
+        for found in (*plan.filters, *plan.base)
+        if found.field == CUSTOMER
+        for value in found.values
+    ]
+    if not ids:
+        return {}
+    sql = f"SELECT customer_id, customer_label FROM {version.registry.customers}"
+    cursor = version.connection.cursor()
+    rows = cursor.execute(f"{sql} WHERE customer_id = ANY($ids)", {"ids": ids}).fetchall()
+    return dict(rows)
+
+
+def _notes(
+    version: Published,
+    asker: _Asker,
+    plan: Plan,
+    metric: Metric,
+    table: Table,
+    scope: Mapping[str, Any],
+) -> list[str]:
+    """What the figure doesn't say by itself: what it leaves out, what narrowed it."""
+    notes = []
+    if table.more and plan.rank:
+        notes.append("More have the same figure as the last one shown.")
+    elif table.more:
+        notes.append(f"Only the first {len(table.rows):,} are shown.")
+    if excluded := _quarantined(version, asker, plan, metric):
+        people = "customer's credit record is" if excluded == 1 else "customers' credit records are"
+        notes.append(f"{excluded:,} {people} quarantined and not counted.")
+    if not metric.of_customers and not asker.scoped.everyone:
+        notes.append(
+            "Complaints are anonymous, so this is for the bank as a whole,"
+            " not for the customers in scope."
+        )
+    if metric.date is None and (asker.scope.start or asker.scope.end):
+        notes.append(f"{metric.label} carries no date, so the filter on days doesn't narrow it.")
+    if outside := _outside_filter(asker, plan):
+        notes.append(outside)
+    notes.append(wording.scope(asker.scope, scope))
+    return notes
+
+
+def _quarantined(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> int:
+    """Customers in scope of whom loans and score are unknown, where that bears on the figure."""
+    about_credit = {"points", "delinquencies", "loans"}
+    involved = [metric, *(version.registry.metrics[c.metric] for c in plan.conditions)]
+    credit = any(
+        found.unit in about_credit
+        or found.relation == version.registry.loans
+        or found.name == "borrower_count"
+        for found in involved
+    )
+    status = version.registry.dimensions.get("credit_record_status")
+    if not credit or status is None or "quarantined" not in status.values:
+        return 0
+    where = f" AND ({asker.scoped.predicate})" if asker.scoped.predicate else ""
+    sql = (
+        f"SELECT count(*) FROM {version.registry.customers}"
+        f" WHERE credit_record_status = 'quarantined'{where}"
+    )
+    return int(version.figure(sql, asker.scoped.parameters) or 0)
+
+
+def _outside_filter(asker: _Asker, plan: Plan) -> str:
+    """Says so where the dashboard's filter leaves out what the question names."""
+    chosen = asker.scope.customers
+    if chosen is None:
+        return ""
+    out = [
+        f"#{value}"
+        for found in plan.filters
+        if found.field == CUSTOMER and found.op == "in"
+        for value in found.values
+        if value not in chosen
+    ]
+    return f"The dashboard's filter leaves out customer {', '.join(out)}." if out else ""
+
+
+def _citations(
+    version: Published, plan: Plan, table: Table, names: Mapping[int, str]
+) -> list[dict[str, str]]:
+    metrics = [plan.metric, *(name for name, _ in figures(plan))]
+    found = [
+        {"kind": "metric", "id": name, "title": version.registry.metrics[name].label}
+        for name in dict.fromkeys(metrics)
+    ]
+    found.append(_run_citation(version))
+    shown = dict(names) | dict(table.customers[:CITED_DOCUMENTS])
+    found += [
+        {"kind": "document", "id": f"{DOCUMENTS_PREFIX}customers/{number}.json", "title": label}
+        for number, label in list(shown.items())[:CITED_DOCUMENTS]
+    ]
+    return found
+
+
+def _run_citation(version: Published) -> dict[str, str]:
+    manifest = version.manifest
+    through = f", data through {manifest.data_through}" if manifest.data_through else ""
+    title = f"published {manifest.published_at}{through}"
+    return {"kind": "run", "id": manifest.run_id, "title": title}
+
+
+def _not_covered(reason: str, version: Published, asker: _Asker) -> str:
+    asked = "; ".join(examples(version.registry)[:4])
+    return (
+        f"I can't answer that: {reason}. You can ask, for example: {asked}."
+        f" {wording.scope(asker.scope, None)}"
+    ).strip()
+
+
+def _values(version: Published, name: str) -> tuple[str, ...]:
+    dimension = version.registry.dimensions.get(name)
+    return dimension.values if dimension else ()
+
+
+def _band_name(label: str) -> str:
+    return label.lstrip("0123456789–- ").strip().casefold() or label
+
+
+def _lower(values: Sequence[str]) -> list[str]:
+    return [value.lower() for value in values]
+
+
+def _listed(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
+
+
+def read_scope(raw: Any) -> Scope:
+    """A scope file's content, or the ``scope`` of a request.
+
+    Raises:
+        UsageError: an unknown field, or a value of another type.
+
+    """
+    try:
+        scope = Scope.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "form"
+        raise UsageError(
+            f"the scope's {where}: {first['msg']}",
+            "fields: customers, cities, credit_bands, loan_types, from, to",
+        ) from None
+    if scope.start and scope.end and scope.start > scope.end:
+        raise UsageError(f"the scope's days {scope.start} to {scope.end}", "they run backwards")
+    return scope

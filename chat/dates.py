@@ -1,0 +1,241 @@
+"""Words for days, as dates. Relative words count from the last business day of the data."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
+_SHORT = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
+_MONTH_OF = {**MONTHS, **_SHORT, "sept": 9}
+_MONTH = "(?P<month>" + "|".join(sorted(_MONTH_OF, key=len, reverse=True)) + r")\.?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>(?:19|20)\d{2})"
+_ISO = r"(?:19|20)\d{2}-\d{2}-\d{2}"
+_NUMBER_WORDS = (
+    *("one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+_NUMBERS = {name: number for number, name in enumerate(_NUMBER_WORDS, start=1)}
+
+
+class BadDate(Exception):
+    """Words that look like a date and are none."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from ``start`` to ``end``, both included; None is open."""
+
+    start: date | None
+    end: date | None
+
+    def __and__(self, other: Period) -> Period:
+        starts = [day for day in (self.start, other.start) if day]
+        ends = [day for day in (self.end, other.end) if day]
+        return Period(max(starts, default=None), min(ends, default=None))
+
+
+def find(text: str, today: date) -> tuple[list[Period], str]:
+    """All periods named in ``text``, and the text without those words.
+
+    Raises:
+        BadDate: a date that doesn't exist, such as 2026-02-30.
+
+    """
+    periods: list[Period] = []
+    rest = text
+
+    def take(period: Period) -> str:
+        periods.append(period)
+        return f" \x00{len(periods) - 1} "
+
+    # "from A to B" and "since A" are read last, over the single dates found first.
+    for pattern, meaning in _PATTERNS:
+        pieces, done = [], 0
+        for found in pattern.finditer(rest):
+            pieces += [rest[done : found.start()], take(meaning(found, today))]
+            done = found.end()
+        rest = "".join(pieces) + rest[done:]
+    marker = r"\x00(\d+)"
+
+    def joined(found: re.Match[str]) -> str:
+        first, last = periods[int(found[1])], periods[int(found[2])]
+        return take(Period(first.start, last.end))
+
+    def bounded(found: re.Match[str]) -> str:
+        word, period = found["word"], periods[int(found[2])]
+        if word in ("since", "from", "starting"):
+            return take(Period(period.start, None))
+        if word == "after":
+            return take(Period(_next(period.end), None))
+        if word == "before":
+            return take(Period(None, _previous(period.start)))
+        return take(Period(None, period.end))
+
+    rest = re.sub(
+        rf"\b(?:from|between)\s+{marker}\s+(?:to|and|until|till|through|-)\s+{marker}", joined, rest
+    )
+    rest = re.sub(rf"{marker}\s+(?:to|until|till|through|–|-)\s+{marker}", joined, rest)
+    rest = re.sub(
+        rf"\b(?P<word>since|from|starting|after|before|until|till|through|up to|by)\s+{marker}",
+        bounded,
+        rest,
+    )
+    rest = re.sub(r"\b(?:in|on|during|for|over|of|within|at)\s+(?:the\s+)?(?=\x00)", " ", rest)
+    used = [periods[int(index)] for index in re.findall(marker, rest)]
+    return used, re.sub(marker, " ", rest)
+
+
+def month(year: int, number: int) -> Period:
+    """One calendar month."""
+    return Period(date(year, number, 1), date(year, number, calendar.monthrange(year, number)[1]))
+
+
+def _next(day: date | None) -> date | None:
+    return day + timedelta(days=1) if day else None
+
+
+def _previous(day: date | None) -> date | None:
+    return day - timedelta(days=1) if day else None
+
+
+def _day(year: int, number: int, day: int) -> Period:
+    try:
+        found = date(year, number, day)
+    except ValueError:
+        raise BadDate(f"{year}-{number:02}-{day:02} is no day of the calendar") from None
+    return Period(found, found)
+
+
+def _iso(found: re.Match[str], _: date) -> Period:
+    year, number, day = (int(part) for part in found[0].split("-"))
+    return _day(year, number, day)
+
+
+def _iso_month(found: re.Match[str], _: date) -> Period:
+    year, number = (int(part) for part in found[0].split("-"))
+    if not 1 <= number <= 12:
+        raise BadDate(f"{found[0]} is no month")
+    return month(year, number)
+
+
+def _named_day(found: re.Match[str], today: date) -> Period:
+    number, day = _MONTH_OF[found["month"]], int(found["day"])
+    if found["year"]:
+        return _day(int(found["year"]), number, day)
+    guess = _day(today.year, number, day)
+    # Without a year, the latest such day that the data can know.
+    return guess if guess.start and guess.start <= today else _day(today.year - 1, number, day)
+
+
+def _named_month(found: re.Match[str], today: date) -> Period:
+    number = _MONTH_OF[found["month"]]
+    if found["year"]:
+        return month(int(found["year"]), number)
+    return month(today.year if number <= today.month else today.year - 1, number)
+
+
+def _quarter(found: re.Match[str], today: date) -> Period:
+    number = int(found["quarter"])
+    year = int(found["year"]) if found["year"] else today.year
+    if not found["year"] and number > (today.month + 2) // 3:
+        year -= 1
+    return Period(month(year, number * 3 - 2).start, month(year, number * 3).end)
+
+
+def _year(found: re.Match[str], _: date) -> Period:
+    year = int(found["year"])
+    return Period(date(year, 1, 1), date(year, 12, 31))
+
+
+def _relative(found: re.Match[str], today: date) -> Period:
+    which, unit = found["which"], found["unit"]
+    back = which in ("last", "previous", "past", "prior")
+    if unit == "day":
+        day = today - timedelta(days=1) if back else today
+        return Period(day, day)
+    if unit == "week":
+        monday = today - timedelta(days=today.weekday() + (7 if back else 0))
+        return Period(monday, min(monday + timedelta(days=6), today))
+    if unit == "month":
+        first = today.replace(day=1)
+        return _until(
+            month(*_year_month(first - timedelta(days=1)))
+            if back
+            else month(today.year, today.month),
+            today,
+        )
+    if unit == "quarter":
+        number = (today.month + 2) // 3 - (1 if back else 0)
+        year, number = (today.year, number) if number else (today.year - 1, 4)
+        return _until(Period(month(year, number * 3 - 2).start, month(year, number * 3).end), today)
+    year = today.year - (1 if back else 0)
+    return _until(Period(date(year, 1, 1), date(year, 12, 31)), today)
+
+
+def _year_month(day: date) -> tuple[int, int]:
+    return day.year, day.month
+
+
+def _until(period: Period, today: date) -> Period:
+    return Period(period.start, min(period.end, today) if period.end else None)
+
+
+def _last_units(found: re.Match[str], today: date) -> Period:
+    written, unit = found["number"], found["unit"]
+    number = int(written) if written.isdigit() else _NUMBERS[written]
+    if number < 1 or number > 10_000:
+        raise BadDate(f"{found[0]!r} is no span of days")
+    if unit == "month":
+        months = today.year * 12 + today.month - 1 - number
+        year, index = divmod(months, 12)
+        last = calendar.monthrange(year, index + 1)[1]
+        return Period(date(year, index + 1, min(today.day, last)) + timedelta(days=1), today)
+    days = number * {"day": 1, "week": 7, "year": 365}[unit]
+    return Period(today - timedelta(days=days - 1), today)
+
+
+def _shift(days: int) -> Callable[[re.Match[str], date], Period]:
+    def shifted(_: re.Match[str], today: date) -> Period:
+        day = today - timedelta(days=days)
+        return Period(day, day)
+
+    return shifted
+
+
+def _to_date(found: re.Match[str], today: date) -> Period:
+    unit = found["unit"]
+    start = today.replace(day=1) if unit.startswith("m") else today.replace(month=1, day=1)
+    return Period(start, today)
+
+
+_LEADS = "in|during|for|of|since|from|to|until|and|between|before|after|about"
+_AFTER_A_LEAD = "(?:" + "|".join(f"(?<=\\b{lead} )" for lead in _LEADS.split("|")) + ")"
+_OF_YEAR = rf"(?:,?\s+(?:of\s+)?{_YEAR})?\b"
+_SPAN = rf"(?P<number>\d+|{'|'.join(_NUMBERS)})\s+(?P<unit>day|week|month|year)s?\b"
+_WHICH = r"(?P<which>last|previous|past|prior|this|current)"
+
+_PATTERNS: list[tuple[re.Pattern[str], Callable[[re.Match[str], date], Period]]] = [
+    (re.compile(rf"\b{_ISO}\b"), _iso),
+    (re.compile(r"\b(?:19|20)\d{2}-\d{2}\b(?!-)"), _iso_month),
+    (re.compile(rf"\b{_MONTH}\s+{_DAY}(?!\d)(?:,?\s+{_YEAR})?\b"), _named_day),
+    (re.compile(rf"\b(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+{_YEAR})?\b"), _named_day),
+    (re.compile(rf"\b(?:the\s+)?(?:last|past|previous)\s+{_SPAN}"), _last_units),
+    (
+        re.compile(rf"\b(?:the\s+)?{_WHICH}\s+(?P<unit>day|week|month|quarter|year)\b"),
+        _relative,
+    ),
+    (re.compile(r"\b(?P<unit>month|year|m|y)(?:\s+to\s+date|td)\b"), _to_date),
+    (re.compile(r"\bthe\s+day\s+before\s+yesterday\b"), _shift(2)),
+    (re.compile(r"\byesterday\b"), _shift(1)),
+    (re.compile(r"\btoday\b"), _shift(0)),
+    (re.compile(rf"\bq(?P<quarter>[1-4]){_OF_YEAR}"), _quarter),
+    # "may" and "march" are months only beside words that ask for one.
+    (re.compile(rf"{_AFTER_A_LEAD}{_MONTH}{_OF_YEAR}"), _named_month),
+    (re.compile(rf"\b(?!may\b|march\b|mar\b){_MONTH}{_OF_YEAR}"), _named_month),
+    (re.compile(rf"(?:{_AFTER_A_LEAD}|(?<=year )){_YEAR}\b"), _year),
+]

@@ -1,0 +1,133 @@
+"""One published version, opened for questions: its marts, its registry, its parser, its SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from chat.plan import Query, Renderer
+from chat.question import Parser, Person
+from chat.registry import LISTED_VALUES, Registry, listed, read
+from lakehouse.duck import connect_published
+from lakehouse.errors import DiscoverError
+from lakehouse.versions import Manifest, Versions
+
+_opened: dict[tuple[Path, str], Published] = {}
+_opening = threading.Lock()
+
+
+class Published:
+    """Answers come from here and nowhere else: no warehouse, no other version."""
+
+    def __init__(self, home: Path, manifest: Manifest) -> None:
+        versions = Versions(home)
+        self.manifest = manifest
+        self.connection = connect_published(versions.marts_file(manifest.run_id))
+        semantic = versions.semantic_manifest_file(manifest.run_id)
+        if not semantic.exists():
+            raise DiscoverError(
+                f"version {manifest.run_id} has no semantic manifest", "run: discover refresh"
+            )
+        cache = home / "cache" / "chat" / manifest.run_id
+        self.renderer = Renderer(semantic, cache)
+        self.registry = self._with_values(read(json.loads(semantic.read_text())), cache)
+        self.parser = Parser(self.registry)
+        self.today = self._last_day()
+
+    def rows(self, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows."""
+        # A cursor each: questions of several people run beside each other.
+        result = self.connection.cursor().execute(query.sql, query.parameters or None)
+        names = [column[0] for column in result.description or ()]
+        return names, result.fetchall()
+
+    def figure(self, sql: str, parameters: Mapping[str, Any]) -> Any:
+        """The first value of the first row."""
+        rows = self.rows(Query(sql, dict(parameters)))[1]
+        return rows[0][0] if rows else None
+
+    def people(
+        self, names: Sequence[str], parts: bool, predicate: str, parameters: Mapping[str, Any]
+    ) -> dict[str, list[Person]]:
+        """Customers whom ``predicate`` lets through, by full name or by one word of it."""
+        spelled = "lower(strip_accents(replace(customer_name, '’', '''')))"
+        key = f"unnest(string_split({spelled}, ' '))" if parts else spelled
+        sql = (
+            f"SELECT DISTINCT name, customer_id, customer_label FROM (SELECT {key} AS name,"
+            f" customer_id, customer_label FROM {self.registry.customers}"
+            f"{' WHERE ' + predicate if predicate else ''}) WHERE name = ANY($names)"
+            " ORDER BY customer_id"
+        )
+        found: dict[str, list[Person]] = {}
+        rows = self.rows(Query(sql, {**parameters, "names": list(names)}))[1]
+        for name, customer_id, label in rows:
+            found.setdefault(name, []).append(Person(customer_id, label))
+        return found
+
+    def _with_values(self, registry: Registry, cache: Path) -> Registry:
+        """The registry with its dimensions' values, read once a version. They name nobody."""
+        file = cache / "values.json"
+        try:
+            values: dict[str, list[Any]] = json.loads(file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            values = {}
+            for dimension in listed(registry):
+                sql = (
+                    f"SELECT DISTINCT {dimension.expression} AS value FROM {dimension.relation}"
+                    f" WHERE value IS NOT NULL ORDER BY value LIMIT {LISTED_VALUES + 1}"
+                )
+                found = [row[0] for row in self.rows(Query(sql, {}))[1]]
+                number = bool(found) and not isinstance(found[0], str)
+                # Of numbers one tells that they are numbers; too many names can't be listed.
+                values[dimension.name] = (
+                    [int(found[0])] if number else found if len(found) <= LISTED_VALUES else []
+                )
+            cache.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(values))
+            temporary.replace(file)
+        return registry.with_values(values)
+
+    def _last_day(self) -> date:
+        if self.manifest.data_through:
+            return date.fromisoformat(self.manifest.data_through)
+        published = date.fromisoformat(self.manifest.published_at[:10])
+        for dimension in self.registry.dimensions.values():
+            if dimension.kind == "date":
+                sql = f"SELECT max({dimension.expression}) FROM {dimension.relation}"
+                found = self.figure(sql, {})
+                if isinstance(found, date):
+                    return found
+        return published
+
+
+def opened(home: Path) -> Published:
+    """The version that is published now; one connection a process and version.
+
+    Raises:
+        DiscoverError: nothing is published yet.
+
+    """
+    manifest = Versions(home).require_current()
+    key = (home, manifest.run_id)
+    with _opening:
+        if key not in _opened:
+            try:
+                found = Published(home, manifest)
+            except duckdb.Error as error:
+                raise DiscoverError(
+                    f"version {manifest.run_id} can't be opened: {str(error).splitlines()[0]}",
+                    "run: discover rollback, or discover refresh --force",
+                ) from None
+            for other in [old for old in _opened if old[0] == home]:
+                # Questions still running on it hold it open by themselves.
+                del _opened[other]
+            _opened[key] = found
+        return _opened[key]
