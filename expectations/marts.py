@@ -16,6 +16,7 @@ from expectations.report import CheckReport
 from expectations.suite import Suite
 from lakehouse import catalog, landing
 from lakehouse.duck import connect_lake
+from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 
 
@@ -35,6 +36,7 @@ def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
 
     Raises:
         ServiceUnavailable: the lake does not answer.
+        GateFailed: a mart is missing.
 
     """
     landing.require_lake(settings)
@@ -47,10 +49,21 @@ def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
 def measure(
     connection: duckdb.DuckDBPyConnection, figures: Iterable[Figure]
 ) -> dict[Figure, float]:
-    """The figures' values on a connection whose current schema holds the marts beside ``lake``."""
+    """The figures' values on a connection whose current schema holds the marts beside ``lake``.
+
+    Raises:
+        GateFailed: a mart is missing.
+
+    """
     found = {}
     for figure in figures:
-        row = connection.execute(figure.sql).fetchone()
+        try:
+            row = connection.execute(figure.sql).fetchone()
+        except duckdb.CatalogException as error:
+            what = str(error).splitlines()[0]
+            raise GateFailed(
+                f"{figure.table}: {figure.name}: {what}", "build all marts first: discover refresh"
+            ) from None
         assert row is not None, figure.name
         found[figure] = float(row[0])
     return found

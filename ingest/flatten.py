@@ -80,14 +80,14 @@ def write(spark: SparkSession, flat: FlatTable, batches: Sequence[Batch]) -> Fla
         return FlattenedTable(flat.table.identifier, 0, 0, False)
     files = [file for batch in batches for file in batch.files]
     rows = flat.flatten(read_landed(spark, flat.table.source, batches))
-    before = spark.table(name).count()
+    before = _count(spark, name)
     if flat.key is None:
         _replace(name, rows)
     elif before == 0 and flat.unique_in_file and sum(bool(file.object) for file in files) == 1:
         rows.writeTo(name).append()
     else:
         _append_unknown(spark, name, flat, flat.key, rows, empty=before == 0)
-    after = spark.table(name).count()
+    after = _count(spark, name)
     return FlattenedTable(
         table=flat.table.identifier,
         rows_in=sum(file.landed for file in files),
@@ -105,6 +105,11 @@ def read_landed(spark: SparkSession, source: str, batches: Sequence[Batch]) -> D
     if not urls:
         return spark.createDataFrame([], schema)
     return spark.read.schema(schema).parquet(*urls)
+
+
+def _count(spark: SparkSession, name: str) -> int:
+    # Spark Connect answers with numpy's integers, which JSON does not know.
+    return int(spark.table(name).count())
 
 
 def _replace(name: str, rows: DataFrame) -> None:

@@ -6,7 +6,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import pytest
 from discover import cli
 from expectations import raw
 from ingest import flatten as job
+from ingest import raw_tables
 from ingest.flatten import FLAT_TABLES, flatten
 from ingest.raw_tables import iceberg_schema
 from ingest.sources import REGISTRY
@@ -170,6 +172,7 @@ def test_the_first_delivery_arrives_row_for_row(empty_lake: Settings) -> None:
 
     done = {table.table: table for table in flatten(empty_lake)}
 
+    assert json.loads(json.dumps([asdict(table) for table in done.values()]))
     assert {name: (t.rows_in, t.rows_out, t.changed) for name, t in done.items()} == {
         "raw_core_banking.customers": (3, 3, True),
         "raw_credit_bureau.credit_profiles": (2, 3, True),
@@ -277,6 +280,28 @@ def test_a_run_killed_before_its_marker_is_done_again_and_changes_nothing(
 
     assert {table.identifier: rows_of(empty_lake, table) for table in tables} == committed
     assert all(job.pending_batches(empty_lake, source) == [] for source in catalog.SOURCES)
+
+
+def test_snapshots_that_no_reader_needs_are_forgotten(
+    empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(empty_lake, "atm", [JANUARY])
+    flatten(empty_lake)
+    put(empty_lake, "atm", [FEBRUARY])
+    flatten(empty_lake)
+    assert len(snapshots(empty_lake)) == 2
+
+    monkeypatch.setattr(raw_tables, "SNAPSHOTS_LIVE", timedelta(0))
+    put(empty_lake, "atm", [MARCH])
+    flatten(empty_lake)
+
+    assert len(snapshots(empty_lake)) == 1
+    assert len(rows_of(empty_lake, catalog.TRANSACTIONS)) == 3
+    assert raw.check_raw(empty_lake).failed == ()
+
+
+def snapshots(settings: Settings) -> list[Any]:
+    return clients.iceberg(settings).load_table(catalog.TRANSACTIONS.identifier).snapshots()
 
 
 def test_every_flatten_ends_in_the_columns_that_its_table_has(lake: Settings) -> None:

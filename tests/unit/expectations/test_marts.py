@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from expectations.marts import Figure, figures_of, judge, measure
+from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 
 RAW_AND_MARTS = """
@@ -189,3 +190,9 @@ def test_great_expectations_judges_as_the_limits_say(bank: duckdb.DuckDBPyConnec
     assert {check.name: check.observed for check in report.failed}[
         "share of rows of unknown customers"
     ] == {"found": pytest.approx(1 / 3)}
+
+
+def test_a_mart_that_is_missing_fails_the_gate_by_name(bank: duckdb.DuckDBPyConnection) -> None:
+    bank.execute("DROP TABLE fct_atm_daily")
+    with pytest.raises(GateFailed, match="fct_atm_daily does not exist"):
+        measure(bank, figures_of(Settings()))
