@@ -118,7 +118,7 @@ def test_the_example_environment_lists_every_setting() -> None:
     listed = re.findall(r"^(?:# )?(DISCOVER_[A-Z_]+)=", text, re.MULTILINE)
     known = {f"DISCOVER_{name.upper()}" for name in Settings.model_fields} | COMPOSE_ONLY
     assert len(listed) == len(set(listed))
-    assert set(listed) == known
+    assert set(listed) == known, "add the setting to .env.example, or take it out"
 
 
 def test_what_compose_requires_is_left_to_fill_in() -> None:
