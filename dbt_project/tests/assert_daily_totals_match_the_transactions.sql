@@ -27,7 +27,8 @@ transactions as (
 
 )
 
-select coalesce(daily.transaction_date, transactions.transaction_date)
+select
+    coalesce(daily.transaction_date, transactions.transaction_date)
         as transaction_date
 
 from daily

@@ -11,14 +11,14 @@ summed_to_customers as (
     select
         customer_id,
 
-        cast(count(*) as bigint) as loan_count,
-        cast(sum(amount) as decimal(18, 2)) as loan_total,
-        {%- for loan_type in loan_types() %}
+        {% for loan_type in loan_types() -%}
         cast(
             sum(case when loan_type = '{{ loan_type }}' then amount else 0 end)
             as decimal(18, 2)
-        ) as {{ loan_type }}_loan_total{{ "," if not loop.last }}
-        {%- endfor %}
+        ) as {{ loan_type }}_loan_total,
+        {% endfor -%}
+        cast(sum(amount) as decimal(18, 2)) as loan_total,
+        cast(count(*) as bigint) as loan_count
 
     from loans
 

@@ -43,10 +43,9 @@ joined as (
 
         loan_sums.loan_count,
         loan_sums.loan_total,
-        {%- for loan_type in loan_types() %}
+        {% for loan_type in loan_types() -%}
         loan_sums.{{ loan_type }}_loan_total,
-        {%- endfor %}
-
+        {% endfor %}
         coalesce(transaction_sums.atm_transaction_count, 0)
             as atm_transaction_count,
         coalesce(transaction_sums.deposit_count, 0) as deposit_count,
@@ -97,11 +96,10 @@ final as (
         {{ zero_unless_quarantined('loan_count', 'bigint') }} as loan_count,
         {{ zero_unless_quarantined('loan_total', 'decimal(18, 2)') }}
             as loan_total,
-        {%- for loan_type in loan_types() %}
+        {% for loan_type in loan_types() -%}
         {{ zero_unless_quarantined(loan_type ~ '_loan_total', 'decimal(18, 2)') }}
             as {{ loan_type }}_loan_total,
-        {%- endfor %}
-
+        {% endfor %}
         ---------- ATM activity
         atm_transaction_count,
         deposit_count,
