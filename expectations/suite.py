@@ -32,19 +32,32 @@ class Suite:
                 analytics_enabled=False,
             ),
         )
-        # persist=True would cache every frame; the engines read the table as fast.
-        self._spark = self._context.data_sources.add_spark("spark", persist=False)
-        self._pandas = self._context.data_sources.add_pandas("pandas")
+        self._sources: dict[str, Any] = {}
         self._frames = 0
         self.checks: list[Check] = []
 
     def on_spark(self, table: str, frame: DataFrame, expectations: Mapping[str, Any]) -> None:
         """Validate a Spark frame against expectations by name."""
-        self._validate(self._spark, table, frame, expectations)
+        self._validate(self._source("spark"), table, frame, expectations)
 
     def on_pandas(self, table: str, frame: Any, expectations: Mapping[str, Any]) -> None:
         """Validate a pandas frame against expectations by name."""
-        self._validate(self._pandas, table, frame, expectations)
+        self._validate(self._source("pandas"), table, frame, expectations)
+
+    def _source(self, kind: str) -> Any:
+        """The data source of one kind of frame, made when first needed.
+
+        A Spark source asks for a session as it is made, and where none runs that starts a JVM.
+        """
+        if kind not in self._sources:
+            add = self._context.data_sources
+            self._sources[kind] = (
+                # Persisting would cache every frame; the table is read as fast.
+                add.add_spark("spark", persist=False)
+                if kind == "spark"
+                else add.add_pandas("pandas")
+            )
+        return self._sources[kind]
 
     def _validate(
         self, source: Any, table: str, frame: Any, expectations: Mapping[str, Any]
