@@ -18,9 +18,8 @@ class Page(Service):
         """Where to point the browser."""
         return f"http://127.0.0.1:{self.ports['http']}"
 
-    def prepare(self) -> None:
-        """Make the folder it runs in."""
-        self.data.mkdir(parents=True, exist_ok=True)
+    def install(self) -> None:
+        """Nothing: it runs in this environment."""
 
     def launch(self) -> Launch:
         """The same web service as ``discover chat serve``, in the background."""

@@ -36,7 +36,7 @@ class Superset(Service):
 
     def prepare(self) -> None:
         """Make or upgrade its own database, aside: a killed upgrade leaves no half of one."""
-        self.data.mkdir(parents=True, exist_ok=True)
+        super().prepare()
         stamp = self.data / "prepared"
         wanted = self._fingerprint()
         database = self.data / "superset.db"
