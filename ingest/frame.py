@@ -6,6 +6,7 @@ before an engine sees it, and lines are cut by us; an engine is left the fields 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,12 +123,10 @@ def read_elements(
 
     """
     with path.open("rb") as stream:
-        _start_of_text(stream)
+        before, _, _ = _start_of_text(stream).partition(b"[")
+        stream.seek(len(before) + 1, os.SEEK_CUR)
+        line, record, data = 1 + before.count(b"\n"), 1, b""
         blocks = _blocks(stream, chunk, on_bytes)
-        data = next(blocks, b"")
-        opened = data.index(b"[") + 1
-        line = 1 + data.count(b"\n", 0, opened)
-        data, record = data[opened:], 1
         while True:
             commas, end = _separators(data)
             spans = list(zip([0, *(commas + 1)], [*commas, end or 0], strict=True))

@@ -1,6 +1,7 @@
-"""Where the typed rows of one landing stand until all is known about them: a local DuckDB file.
+"""Where the typed rows of one landing stand until all is known about them.
 
-Memory stays bounded, because DuckDB spills; nothing here knows S3 or a batch's fate.
+DuckDB holds them and spills to local disk what is beyond its limit, so memory stays bounded.
+Nothing here knows S3 or a batch's fate.
 """
 
 from __future__ import annotations
@@ -43,9 +44,8 @@ class Lineage:
 
 
 def open_stage(folder: Path) -> duckdb.DuckDBPyConnection:
-    """An empty stage whose files live in ``folder``."""
+    """An empty stage that spills into ``folder``."""
     stage = duckdb.connect(
-        str(folder / "stage.duckdb"),
         config={
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": str(folder / "spill"),
