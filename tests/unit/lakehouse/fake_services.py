@@ -75,6 +75,22 @@ class Silent(Web):
     answer = "time.sleep(60)"
 
 
+class Late(Web):
+    """One that lives but never listens."""
+
+    start_seconds: ClassVar[float] = 1
+    extra = "time.sleep(600)"
+
+
+class Saving(Web):
+    """One that writes its data only when it is asked to end."""
+
+    extra = (
+        "signal.signal(signal.SIGTERM, lambda *_: "
+        "(pathlib.Path('saved').write_text('all'), sys.exit(0)))"
+    )
+
+
 class Stubborn(Web):
     """One that ignores the signal to end, and has a child that does too."""
 

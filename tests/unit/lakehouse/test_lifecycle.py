@@ -243,6 +243,31 @@ def test_a_port_taken_between_look_and_start_moves_too(
     assert not state.url.endswith(f":{default}")
 
 
+def test_an_answer_of_somebody_else_on_its_port_does_not_count(
+    use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(fake.Late)
+    port = DEFAULT_PORTS["ministack"]["http"]
+    code = fake.SERVER.format(extra="", answer="pass")
+    somebody = subprocess.Popen([sys.executable, "-c", code, str(port)])
+    try:
+        monkeypatch.setattr("lakehouse.services.choose_ports.port_is_free", lambda port: True)
+        with pytest.raises(ServiceUnavailable, match="never listened on its ports"):
+            lifecycle.up(tmp_path)
+    finally:
+        somebody.kill()
+        somebody.wait()
+
+
+def test_a_stopped_process_may_still_end_cleanly(use: Use, tmp_path: Path) -> None:
+    use(fake.Saving)
+    (state,) = lifecycle.up(tmp_path)
+    assert state.pid is not None
+    os.kill(state.pid, signal.SIGSTOP)
+    lifecycle.down(tmp_path)
+    assert (tmp_path / "services" / "ministack" / "saved").read_text() == "all"
+
+
 def test_an_interrupt_stops_what_was_started(
     use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
