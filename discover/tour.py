@@ -31,15 +31,6 @@ DISK_GB = 4
 """Free disk that the whole tour needs, environments included: 3.2 GB measured, rounded up."""
 
 
-def install() -> None:
-    """Install the environments beside the main one."""
-    from lakehouse.services.ministack import Ministack
-    from lakehouse.services.superset import Superset
-
-    Ministack.install()
-    Superset.install()
-
-
 def demo(load: Callable[[], Settings]) -> None:
     """The whole system once, from nothing to the page.
 
@@ -132,10 +123,13 @@ def _ask(settings: Settings) -> None:
 
 
 def _show(load: Callable[[], Settings]) -> None:
+    from dashboard.load import ensure_loaded
     from discover.commands.dashboard import start
 
-    with _step("dashboard"):
+    with _step("dashboard") as note:
         start(load())
+        ensure_loaded(load())
+        note("four tabs loaded into Superset")
 
 
 def _next_steps(settings: Settings) -> None:

@@ -46,7 +46,10 @@ class Manifest(BaseModel):
     """Rows by mart."""
     data_through: str | None = None
     """The last business day in the data (ISO date): the chat's "today"."""
-    documents: dict[str, int] = {}
+    documents: int = 0
+    """Customer and portfolio documents of this version."""
+    documents_complete: bool = False
+    """Whether S3 and the knowledge base hold this version's documents: they follow the marts."""
     pinned: bool = False
     """Set by rollback: kept until there is new input or ``--force``."""
 
@@ -118,19 +121,29 @@ class Versions:
     def publish(self, manifest: Manifest) -> None:
         """Make one complete candidate the version that everyone reads, atomically."""
         self.marts_file(manifest.run_id).chmod(0o444)
-        kept = self.folder / manifest.run_id / "manifest.json"
-        _write_atomically(kept, manifest.model_dump())
+        if not manifest.pinned:
+            kept = self.folder / manifest.run_id / "manifest.json"
+            _write_atomically(kept, manifest.model_dump())
         _write_atomically(self.pointer, manifest.model_dump())
 
     def rollback(self, run_id: str | None) -> Manifest:
-        """Point everyone at an older version; it stays until there is new input or ``--force``."""
+        """Point everyone at an older version; it stays until there is new input or ``--force``.
+
+        Its documents have to be exported again: those in S3 are of the version left.
+
+        Raises:
+            DiscoverError: there is no older version, or none with this run id.
+
+        """
         current = self.require_current()
         older = [m.run_id for m in self.all() if m.run_id < current.run_id]
         if run_id is None and not older:
             raise DiscoverError("there is no older version", "list them: discover versions")
         target = self.get(run_id or older[0])
         # Inputs of the version rolled back from: only input newer than those ends the pin.
-        pinned = target.model_copy(update={"pinned": True, "inputs": current.inputs})
+        pinned = target.model_copy(
+            update={"pinned": True, "inputs": current.inputs, "documents_complete": False}
+        )
         _write_atomically(self.pointer, pinned.model_dump())
         return pinned
 

@@ -155,7 +155,9 @@ def rollback_command(
     as_json: AsJson = False,
 ) -> None:
     """Serve an older version; it stays until there is new input, or ``refresh --force``."""
-    manifest = Versions(settings().home).rollback(run_id)
+    from discover.refresh import rollback
+
+    manifest = rollback(settings(), run_id, on_stage=print_stage)
     if as_json:
         print_json(manifest.model_dump())
     else:

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def install_command() -> None:
     """Install the environments of the emulator and of Superset (locked, hash-checked)."""
-    from discover.tour import install
+    from lakehouse.services import install
 
     install()
 

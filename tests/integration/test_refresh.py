@@ -1,0 +1,100 @@
+"""The whole path: it publishes once, does nothing twice, and stops before it publishes a fault."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from discover.refresh import refresh
+from lakehouse.duck import connect_published
+from lakehouse.versions import Versions
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Published
+
+
+def query(published: Published, sql: str) -> list[tuple]:
+    versions = Versions(published.settings.home)
+    file = versions.marts_file(versions.require_current().run_id)
+    with connect_published(file) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_every_stage_ran_and_the_version_is_complete(published: Published) -> None:
+    assert published.report.state == "published"
+    assert {stage.state for stage in published.report.stages} == {"done"}
+    assert published.report.tables["dim_customers"] == 60
+    assert published.report.tables["fct_complaints"] == 40
+    assert published.report.documents["written"] >= 60
+
+
+def test_money_in_the_marts_equals_the_delivered_file_to_the_cent(published: Published) -> None:
+    with (published.delivered / "atm" / "atm_activity.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    delivered = {
+        kind: (
+            len([row for row in rows if row["transaction_type"] == kind]),
+            sum(Decimal(row["amount"]) for row in rows if row["transaction_type"] == kind),
+        )
+        for kind in ("deposit", "withdrawal")
+    }
+    for table in ("fct_atm_transactions", "fct_atm_daily"):
+        count, total = (
+            ("count(*)", "sum(amount)")
+            if table == "fct_atm_transactions"
+            else ("sum(transaction_count)", "sum(amount_total)")
+        )
+        found = query(
+            published,
+            f"SELECT transaction_type, {count}, {total} FROM {table} GROUP BY 1",
+        )
+        assert {kind: (int(n), amount) for kind, n, amount in found} == delivered
+
+
+def test_loans_in_the_wide_table_equal_the_delivered_json(published: Published) -> None:
+    path = published.delivered / "credit_bureau" / "credit_data.json"
+    records = json.loads(path.read_text(), parse_float=Decimal)
+    delivered = {
+        record["customer_id"]: (
+            len(record["outstanding_loans"]),
+            sum((Decimal(loan["amount"]) for loan in record["outstanding_loans"]), Decimal(0)),
+        )
+        for record in records
+    }
+    found = query(
+        published,
+        "SELECT customer_id, loan_count, loan_total FROM fct_customers"
+        " WHERE credit_record_status = 'present'",
+    )
+    assert {customer: (count, total) for customer, count, total in found} == delivered
+
+
+def test_the_same_again_is_unchanged(published: Published) -> None:
+    before = Versions(published.settings.home).require_current()
+    report = refresh(published.settings, published.inputs)
+    assert report.state == "unchanged"
+    assert report.documents["puts"] == 0
+    assert Versions(published.settings.home).require_current() == before
+
+
+def test_a_failed_gate_publishes_nothing(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import expectations.marts
+    from expectations.report import Check, CheckReport
+
+    def broken(settings: object, marts_file: object) -> CheckReport:
+        return CheckReport((Check("planted", "fct_customers", False, {"unexpected": 1}),))
+
+    monkeypatch.setattr(expectations.marts, "check_marts", broken)
+    before = Versions(published.settings.home).require_current()
+    report = refresh(published.settings, published.inputs, force=True)
+    assert (report.state, report.exit_code) == ("stopped", 4)
+    assert "planted" in report.failures[0]
+    assert Versions(published.settings.home).require_current() == before
+    kept = {path.name for path in (published.settings.home / "versions").iterdir()}
+    assert report.run_id not in kept
