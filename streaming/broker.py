@@ -158,31 +158,38 @@ def consumer(settings: Settings, group: str | None = None) -> Iterator[KafkaCons
         client.close(autocommit=False, timeout_ms=3_000)
 
 
-def highwaters(client: KafkaConsumer, topic: Topic) -> dict[TopicPartition, int]:
-    """The next offset of every partition, asked by fetching: ``end_offsets`` lies on some brokers.
+@dataclass(frozen=True)
+class Span:
+    """What a partition holds: from its first offset up to the next one to come."""
 
-    Leaves ``client`` assigned to the topic, at its beginning.
+    first: int
+    end: int
+
+
+def spans(settings: Settings, topic: Topic) -> dict[TopicPartition, Span]:
+    """What every partition holds now.
+
+    Asked by fetching, for ``end_offsets`` lies on some brokers; and with a client of its own, for
+    one that paused partitions may not fetch them again.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
     """
-    client.assign(topic.partitions)
-    beginnings = client.beginning_offsets(topic.partitions)
-    for partition in topic.partitions:
-        client.seek(partition, beginnings[partition])
-    waiting = set(topic.partitions)
-    for _ in range(100):
-        # What the fetch brought along is read again after the next seek. A partition that answered
-        # is paused, for its records would be handed out before the next one is looked at.
-        client.poll(timeout_ms=100, max_records=1)
-        client.pause(*(tp for tp in waiting if client.highwater(tp) is not None))
-        waiting -= client.paused()
-        if not waiting:
-            break
-    else:
-        raise KafkaTimeoutError(f"no answer for {topic.name}")
-    found = {partition: client.highwater(partition) for partition in topic.partitions}
-    client.resume(*topic.partitions)
-    for partition in topic.partitions:
-        client.seek(partition, beginnings[partition])
-    return found
+    with unavailable(settings), consumer(settings) as client:
+        client.assign(topic.partitions)
+        beginnings = client.beginning_offsets(topic.partitions)
+        for partition in topic.partitions:
+            client.seek(partition, beginnings[partition])
+        waiting = set(topic.partitions)
+        for _ in range(100):
+            client.poll(timeout_ms=100, max_records=1)
+            # The records of one that answered would be handed out before the next is looked at.
+            client.pause(*(tp for tp in waiting if client.highwater(tp) is not None))
+            waiting -= client.paused()
+            if not waiting:
+                return {tp: Span(beginnings[tp], client.highwater(tp)) for tp in topic.partitions}
+    raise _unavailable(settings)
 
 
 def require_broker(settings: Settings) -> None:

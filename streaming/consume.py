@@ -129,7 +129,7 @@ def store(batch: Batch, topic: str, writer: BatchWriter, outbox: Outbox, done: C
     done.read += len(results)
     done.stored += len(decision.store)
     done.dead_letters += len(refused) + len(decision.dead_letters)
-    done.repeated += decision.repeated
+    done.repeated += len(decision.repeated)
 
 
 def require_table(settings: Settings) -> DynamoDBClient:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
@@ -86,18 +86,27 @@ def _send(client: KafkaProducer, letter: DeadLetter) -> Any:
     )
 
 
-def open_letters(client: KafkaConsumer, topic: Topic) -> dict[str, DeadLetter]:
-    """All letters that are not settled, by key. Leaves ``client`` assigned to their topic."""
-    ends = broker.highwaters(client, topic)
+def open_letters(settings: Settings, topic: Topic) -> dict[str, DeadLetter]:
+    """All letters that are not settled, by key.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    spans = broker.spans(settings, topic)
     letters: dict[str, DeadLetter] = {}
-    while any(client.position(partition) < end for partition, end in ends.items()):
-        for records in client.poll(timeout_ms=500).values():
-            for record in records:
-                key = record.key.decode()
-                if record.value is None:
-                    letters.pop(key, None)
-                else:
-                    letters[key] = from_json(record.value)
+    with broker.unavailable(settings), broker.consumer(settings) as client:
+        client.assign(topic.partitions)
+        for partition, span in spans.items():
+            client.seek(partition, span.first)
+        while any(client.position(partition) < span.end for partition, span in spans.items()):
+            for records in client.poll(timeout_ms=500).values():
+                for record in records:
+                    key = record.key.decode()
+                    if record.value is None:
+                        letters.pop(key, None)
+                    else:
+                        letters[key] = from_json(record.value)
     return letters
 
 
@@ -112,19 +121,13 @@ def replay(settings: Settings) -> Replayed:
 
     """
     complaints, letters_topic = broker.require_topics(settings)
-    with (
-        broker.unavailable(settings),
-        broker.consumer(settings) as client,
-        broker.producer(settings) as sender,
-    ):
-        letters = open_letters(client, letters_topic)
-        beginnings = client.beginning_offsets(complaints.partitions)
-        client.assign(complaints.partitions)
-        replayed = 0
+    letters = open_letters(settings, letters_topic)
+    replayed = 0
+    with broker.unavailable(settings), broker.producer(settings) as sender:
         for key, letter in letters.items():
             if letter.reason == ALREADY_USED:
                 continue
-            value = _original(client, complaints, beginnings, letter)
+            value = _original(settings, complaints, letter)
             result = parse(value or letter.raw.encode(), utc_now())
             if isinstance(result, Complaint):
                 feedback_id = result.feedback_id.encode()
@@ -135,22 +138,19 @@ def replay(settings: Settings) -> Replayed:
     return Replayed(len(letters), replayed, len(letters) - replayed)
 
 
-def _original(
-    client: KafkaConsumer, topic: Topic, beginnings: dict[object, int], letter: DeadLetter
-) -> bytes | None:
+def _original(settings: Settings, topic: Topic, letter: DeadLetter) -> bytes | None:
     """The refused message as the topic has it, or None where it is gone."""
-    partition = next(
-        (tp for tp in topic.partitions if tp.partition == letter.place.partition), None
-    )
-    if partition is None or letter.place.topic != topic.identity:
+    place = letter.place
+    partition = TopicPartition(topic.name, place.partition)
+    if place.topic != topic.identity or partition not in topic.partitions:
         return None
-    if letter.place.offset < beginnings[partition]:
-        return None
-    client.pause(*topic.partitions)
-    client.resume(partition)
-    client.seek(partition, letter.place.offset)
-    for _ in range(20):
-        for record in client.poll(timeout_ms=500, max_records=1).get(partition, []):
-            value: bytes | None = record.value
-            return value if record.offset == letter.place.offset else None
+    with broker.consumer(settings) as client:
+        client.assign([partition])
+        if place.offset < client.beginning_offsets([partition])[partition]:
+            return None
+        client.seek(partition, place.offset)
+        for _ in range(20):
+            for record in client.poll(timeout_ms=500, max_records=1).get(partition, []):
+                value: bytes | None = record.value
+                return value if record.offset == place.offset else None
     return None

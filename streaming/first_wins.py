@@ -13,11 +13,11 @@ from streaming.received import DeadLetter, Received, conflict
 
 @dataclass(frozen=True)
 class Decision:
-    """What to store, whom to turn away, and how many said only what was known already."""
+    """What to store, whom to turn away, and who said only what was known already."""
 
     store: list[Received]
     dead_letters: list[DeadLetter]
-    repeated: int
+    repeated: list[Received]
 
 
 def decide(incoming: Iterable[Received], stored: Mapping[str, Received]) -> Decision:
@@ -28,14 +28,14 @@ def decide(incoming: Iterable[Received], stored: Mapping[str, Received]) -> Deci
     """
     winners: dict[str, Received] = {}
     dead_letters: list[DeadLetter] = []
-    repeated = 0
+    repeated: list[Received] = []
     for received in incoming:
         feedback_id = received.complaint.feedback_id
         standing = winners.get(feedback_id) or stored.get(feedback_id)
         if standing is None:
             winners[feedback_id] = received
         elif received.same_content == standing.same_content:
-            repeated += 1
+            repeated.append(received)
         elif received.place.before(standing.place):
             dead_letters.append(conflict(standing))
             winners[feedback_id] = received

@@ -280,7 +280,9 @@ class Lake:
                 if letter.place.offset not in bucket.rows:
                     bucket.refused.add(letter.place.offset)
         self.done.dead_letters += len(refused) + len(conflicts)
-        self.done.repeated += decision.repeated
+        self.done.repeated += sum(
+            row.place.offset >= committed[row.place.partition] for row in decision.repeated
+        )
         for reading in self._readings.values():
             reading.unsettled, reading.refused = [], []
 

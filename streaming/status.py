@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka import TopicPartition
+
 from lakehouse import duck, landing
 from lakehouse.catalog import COMPLAINTS_TABLE, DYNAMODB_GROUP, LAKE_GROUP
 from lakehouse.settings import Settings
 from streaming import broker
-from streaming.broker import Topic
+from streaming.broker import Span
 from streaming.consume import require_table
 from streaming.dead_letters import open_letters
 from streaming.landed import SOURCE
@@ -24,26 +26,23 @@ def status(settings: Settings) -> dict[str, Any]:
     landing.require_lake(settings)
     topic, letters_topic = broker.require_topics(settings)
     client = require_table(settings)
-    with broker.unavailable(settings), broker.consumer(settings) as consumer:
-        ends = broker.highwaters(consumer, topic)
-        beginnings = consumer.beginning_offsets(topic.partitions)
-        letters = len(open_letters(consumer, letters_topic))
-        groups = {
-            name: {"lag": _lag(settings, topic, topic.group(group), beginnings, ends)}
-            for name, group in (("dynamodb", DYNAMODB_GROUP), ("lake", LAKE_GROUP))
-        }
+    spans = broker.spans(settings, topic)
+    lags = {
+        name: {"lag": _lag(settings, topic.group(group), spans)}
+        for name, group in (("dynamodb", DYNAMODB_GROUP), ("lake", LAKE_GROUP))
+    }
     pages = client.get_paginator("scan").paginate(
         TableName=COMPLAINTS_TABLE, Select="COUNT", ConsistentRead=True
     )
     return {
         "topic": {
             "partitions": len(topic.partitions),
-            "messages": sum(ends[tp] - beginnings[tp] for tp in topic.partitions),
+            "messages": sum(span.end - span.first for span in spans.values()),
         },
-        "groups": groups,
+        "groups": lags,
         "dynamodb": {"items": sum(page["Count"] for page in pages)},
         "lake": {"rows": landed_rows(settings)},
-        "dead_letters": letters,
+        "dead_letters": len(open_letters(settings, letters_topic)),
     }
 
 
@@ -60,18 +59,12 @@ def landed_rows(settings: Settings) -> int:
     return int(found[0]) if found else 0
 
 
-def _lag(
-    settings: Settings,
-    topic: Topic,
-    group: str,
-    beginnings: dict[Any, int],
-    ends: dict[Any, int],
-) -> int:
+def _lag(settings: Settings, group: str, spans: dict[TopicPartition, Span]) -> int:
     with broker.admin(settings) as admin:
         committed = admin.list_group_offsets({group: None})[group]
     lag = 0
-    for partition in topic.partitions:
+    for partition, span in spans.items():
         position = committed.get(partition)
-        done = position.offset if position is not None and position.offset >= 0 else 0
-        lag += ends[partition] - max(done, beginnings[partition])
+        done = 0 if position is None else position.offset
+        lag += span.end - max(done, span.first)
     return lag
