@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 
 from lakehouse import services
 from lakehouse.settings import Settings, load
+
+# A developer's exports must not decide what a test talks to.
+for _name in [name for name in os.environ if name.startswith("DISCOVER_")]:
+    del os.environ[_name]
 
 
 @pytest.fixture(scope="session")
