@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from chat import bedrock, wording
 from chat.plan import (
     MAX_LIMIT,
+    MAX_TIES,
+    Filter,
     NotCovered,
     Plan,
     Population,
@@ -364,6 +366,10 @@ def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
     if len(found) > limit:
         tied = plan.rank is not None and found[limit][-1] == found[limit - 1][-1]
         more = tied or plan.rank is None
+        if tied and limit == 1:
+            # "which city has the most": all that share the first place.
+            limit = sum(row[-1] == found[0][-1] for row in found)
+            more = limit == len(found) == 1 + MAX_TIES
         found = found[:limit]
     customers = []
     if CUSTOMER in plan.group_by:
@@ -513,15 +519,21 @@ def _quarantined(version: Published, asker: _Asker, plan: Plan, metric: Metric) 
         or found.name == "borrower_count"
         for found in involved
     )
-    status = version.registry.dimensions.get("credit_record_status")
+    registry = version.registry
+    status = registry.dimensions.get("credit_record_status")
     if not credit or status is None or "quarantined" not in status.values:
         return 0
-    where = f" AND ({asker.scoped.predicate})" if asker.scoped.predicate else ""
-    sql = (
-        f"SELECT count(*) FROM {version.registry.customers}"
-        f" WHERE credit_record_status = 'quarantined'{where}"
-    )
-    return int(version.figure(sql, asker.scoped.parameters) or 0)
+    counted = registry.metrics["customer_count"]
+    filters = [
+        found
+        for found in (*plan.filters, *plan.base)
+        if registry.dimension_of(counted, found.field) is not None
+    ]
+    if any(found.field in ("credit_record_status", "credit_band") for found in filters):
+        return 0
+    filters.append(Filter(field="credit_record_status", values=("quarantined",)))
+    table = _run(version, asker, Plan(metric="customer_count", filters=tuple(filters)))
+    return int(table.raw[0][0])
 
 
 def _outside_filter(asker: _Asker, plan: Plan) -> str:

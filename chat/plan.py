@@ -23,6 +23,8 @@ from chat.registry import CUSTOMER, DATE_GRAINS, Dimension, Metric, Registry
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
 MAX_LIMIT = 10_000
+MAX_TIES = 100
+"""Rows that a ranking reads beyond its limit."""
 
 
 class NotCovered(Exception):
@@ -146,7 +148,7 @@ def validate(plan: Plan, registry: Registry) -> Plan:
         raise NotCovered("one grouping is named twice")
     _require_dates(metric, plan.start, plan.end)
     if plan.conditions and not metric.of_customers:
-        raise NotCovered(f"{metric.label} can't be narrowed to customers: complaints are anonymous")
+        raise NotCovered(f"{_anonymous(metric)}{metric.label} can't be narrowed to customers")
     if plan.show == "customers" and plan.metric != "customer_count":
         raise NotCovered("only customers can be listed")
     if plan.columns and plan.show != "customers":
@@ -223,8 +225,8 @@ class Renderer:
 def compose(plan: Plan, population: Population, registry: Registry, renderer: Renderer) -> Query:
     """The query of a plan. Columns: the groupings, then the figure; listed customers: then figures.
 
-    A customer takes two columns, id and label. A ranking asks for one row more than its limit, so
-    that a tie at the cut can be told.
+    A customer takes two columns, id and label. A ranking asks for more rows than its limit, so that
+    ties at the cut can be told.
     """
     writer = _Writer(population, registry, renderer)
     metric = registry.metrics[plan.metric]
@@ -255,7 +257,7 @@ def compose(plan: Plan, population: Population, registry: Registry, renderer: Re
     if keys:
         sql += f" ORDER BY {', '.join(_order(plan, registry, metric, keys))}"
     if plan.limit:
-        sql += f" LIMIT {plan.limit + 1}"
+        sql += f" LIMIT {plan.limit + MAX_TIES}"
     return Query(sql, writer.parameters)
 
 
@@ -283,7 +285,7 @@ def rows_behind(
     return Query(f"{sql} LIMIT {int(limit)}", writer.parameters)
 
 
-_LABEL = "coalesce(c.customer_label, '#' || {key}) AS customer"
+_LABEL = "coalesce(c.customer_label, '#' || {key} || ' (not in core banking)') AS customer"
 
 
 class _Writer:
@@ -493,8 +495,17 @@ def _grouping(registry: Registry, metric: Metric, name: str) -> None:
         if metric.date is None:
             raise NotCovered(f"{metric.label} has no date, so it can't be shown by {name}")
     elif registry.dimension_of(metric, name) is None:
-        label = registry.dimensions[name].label if name in registry.dimensions else name
-        raise NotCovered(f"{metric.label} can't be shown by {label}")
+        raise NotCovered(
+            f"{_anonymous(metric)}{metric.label} can't be shown by {_label(registry, name)}"
+        )
+
+
+def _label(registry: Registry, name: str) -> str:
+    return registry.dimensions[name].label.lower() if name in registry.dimensions else name
+
+
+def _anonymous(metric: Metric) -> str:
+    return "" if metric.of_customers else "complaints are anonymous: "
 
 
 def _require_dates(metric: Metric, start: date | None, end: date | None) -> None:
@@ -507,12 +518,8 @@ def _require_dates(metric: Metric, start: date | None, end: date | None) -> None
 def _filter(registry: Registry, metric: Metric, found: Filter) -> Filter:
     dimension = registry.dimension_of(metric, found.field)
     if dimension is None:
-        label = (
-            registry.dimensions[found.field].label
-            if found.field in registry.dimensions
-            else found.field
-        )
-        raise NotCovered(f"{metric.label} can't be narrowed by {label}")
+        label = _label(registry, found.field)
+        raise NotCovered(f"{_anonymous(metric)}{metric.label} can't be narrowed by {label}")
     if dimension.kind == "customer":
         return found.model_copy(update={"values": tuple(_whole(value) for value in found.values)})
     if dimension.kind == "number":
@@ -535,7 +542,7 @@ def _filter(registry: Registry, metric: Metric, found: Filter) -> Filter:
 def _condition(registry: Registry, condition: Condition) -> Condition:
     metric = _metric(registry, condition.metric)
     if not metric.of_customers:
-        raise NotCovered(f"{metric.label} isn't known by customer: complaints are anonymous")
+        raise NotCovered(f"{_anonymous(metric)}{metric.label} aren't known by customer")
     _require_dates(metric, condition.start, condition.end)
     filters = tuple(_filter(registry, metric, found) for found in condition.filters)
     return condition.model_copy(update={"filters": filters})

@@ -15,7 +15,16 @@ from typing import Any, Literal
 
 from chat.dates import BadDate, Period, find
 from chat.plan import MAX_LIMIT, Condition, Filter, Having, NotCovered, Plan, validate
-from chat.registry import CUSTOMER, DATE_GRAINS, NOUNS, TYPE_OF, Lexicon, Metric, Registry
+from chat.registry import (
+    CUSTOMER,
+    DATE_GRAINS,
+    NOUNS,
+    TYPE_OF,
+    Aggregation,
+    Lexicon,
+    Metric,
+    Registry,
+)
 from chat.words import amount, as_written, lexicon, normal, words
 
 LONGEST = 1_000
@@ -77,9 +86,9 @@ class Parser:
 _IDS = re.compile(
     r"\b(?:customer|client)s?\s*(?:number|no\.?|ids?|nr\.?)?\s*#?\s*(\d+"
     r"(?:\s*(?:,\s*and|,|and|&|or)\s*#?\d+)*)\b"
-    r"(?!\s*(?:or more|or less|loan|deposit|withdraw|trans|cit|province))"
+    r"(?:'s|')?(?!\s*(?:or more|or less|loan|deposit|withdraw|trans|cit|province))"
 )
-_HASH = re.compile(r"#\s?(\d+)\b")
+_HASH = re.compile(r"#\s?(\d+)\b(?:'s)?")
 _LEAD = re.compile(r"^\s*(?:and|what about|how about|also|now|then|same|ok|okay|but|only|just)\b")
 _PROFILE = re.compile(
     r"^\s*(?:please\s+)?(?:tell me (?:all )?about|who is|describe|summari[sz]e|profile (?:of|for)|"
@@ -96,7 +105,13 @@ _NOUN_OF = {
     "atm_id": "transactions",
 }
 """What is counted when only a dimension is named: "the busiest hour"."""
-_PEOPLE = ("customers", "borrowers")
+_COUNTING = frozenset({"most", "fewest", "least"})
+_EXTREMES = frozenset({"highest", "largest", "biggest", "greatest", "lowest", "smallest"})
+_OFTEN = frozenset(
+    {"busiest", "quietest", "most common", "least common", "most frequent", "most popular"}
+)
+_PEOPLE = {"customers": None, "borrowers": "loan", "depositors": "deposit"}
+"""Words for customers, and of what they have at least one."""
 
 
 @dataclass(eq=False)
@@ -160,6 +175,8 @@ class _Reader:
         self.items: list[_Item] = []
         self.people: list[Person] = []
         self.ids: list[int] = []
+        self._ranked_by = False
+        """Whether "by" names what is ranked: "the highest score by city" asks for maxima."""
 
     def read(self, text: str, earlier: Plan | None) -> Understood:
         if len(text) > LONGEST:
@@ -177,7 +194,10 @@ class _Reader:
             return self._finish(_list(self.ids, columns=self._profile()))
         self.items = list(self._tag(rest))
         self._take_parts_of_names()
+        if unknown := [item.text for item in self.items if item.kind == "UNKNOWN"]:
+            raise NotCovered(_not_understood(unknown))
         self._who()
+        self._of_them(earlier)
         pronouns = self._use("PRONOUN")
         subject = any(item.kind in _SUBJECTS for item in self.items)
         follows = lead or pronouns or not subject
@@ -194,6 +214,7 @@ class _Reader:
         self._conditions(draft)
         self._filters(draft)
         self._having(draft)
+        self._sums(draft)
         self._require_all_used()
         return self._finish(self._plan(draft, previous))
 
@@ -266,6 +287,15 @@ class _Reader:
                 self.items.remove(item)
             else:
                 item.kind, item.value, named = "NOUN", "customers", True
+
+    def _of_them(self, earlier: Plan | None) -> None:
+        """Lets "how many of them" count what the earlier question was about."""
+        for item, after in zip(self.items, self.items[1:], strict=False):
+            if item.kind == "AGG" and after.kind == "PRONOUN" and earlier is not None:
+                noun = _noun_of(earlier.metric)
+                after.kind, after.value = "NOUN", noun
+                self.items.append(_Item("PRONOUN", None, after.text))
+                return
 
     def _comparisons(self) -> None:
         """Joins "more than 600", "between 600 and 700", "600 or more" into one item each."""
@@ -352,12 +382,13 @@ class _Reader:
         if draft.main >= 0:
             item = self.items[draft.main]
             item.used = True
-            draft.noun = item.value if item.kind != "METRIC" else None
-            draft.metric = self._metric_of(draft, item)
+            draft.noun = item.value if item.kind != "METRIC" else _noun_of(item.value)
+            draft.metric = self._metric_of(draft, item, earlier)
         elif ranked >= 0 and self.items[ranked].is_people:
-            if self.items[ranked].value != "borrowers":
+            has = _PEOPLE[self.items[ranked].value]
+            if has is None:
                 raise Unclear("Top customers by what: loans, deposits, withdrawals, credit score?")
-            draft.metric, draft.noun = "loan_total", "loans"
+            draft.metric, draft.noun = f"{has}_total", f"{has}s"
         elif earlier is not None:
             self._from_earlier(draft, earlier)
         else:
@@ -380,13 +411,13 @@ class _Reader:
                 continue
             item.used = True
             if previous is not None and previous.kind == "BY":
-                previous.used = True
+                previous.used = self._ranked_by = True
             draft.group_by.append(name)
             if draft.limit is None and not any(other.kind == "RANKED" for other in self.items):
                 everything = previous is not None and previous.kind == "BY"
                 draft.limit = TOP_DEFAULT if item.plural or everything else 1
-            if item.value == "borrowers":
-                draft.conditions.append(_existence("loan_count", ()))
+            if item.is_people and (has := _PEOPLE[item.value]):
+                draft.conditions.append(_existence(f"{has}_count", ()))
             return index
         return -1
 
@@ -425,7 +456,7 @@ class _Reader:
             after = [i for i in after if not self.items[i].is_people] or after
         return after[0] if after else subjects[-1]
 
-    def _metric_of(self, draft: _Draft, item: _Item) -> str:
+    def _metric_of(self, draft: _Draft, item: _Item, earlier: Plan | None) -> str:
         """The metric of the main item, with the aggregations that belong to it."""
         wanted = set()
         following = draft.main + 1
@@ -439,24 +470,35 @@ class _Reader:
         if item.kind == "METRIC":
             metric = self.registry.metrics[item.value]
             if not wanted <= _fitting(metric):
-                raise NotCovered(f"{' and '.join(sorted(wanted))} of {metric.label}")
+                raise NotCovered(f"{metric.label} is no {' or '.join(sorted(wanted))}")
             return metric.name
         noun = NOUNS[item.value]
         key = self._aggregation(draft, item, wanted)
+        if earlier is not None and not wanted and item.kind == "NOUN":
+            # "and deposits?" after a total asks for a total.
+            key = next(
+                (k for n in NOUNS.values() for k, m in n.metrics.items() if m == earlier.metric),
+                key,
+            )
+            key = key if key in noun.metrics else self._aggregation(draft, item, wanted)
         if key is None:
             raise Unclear(_which_figure(item.value, noun.metrics, self.registry))
-        name = noun.metrics.get(key)  # type: ignore[call-overload]
-        if name is None or name not in self.registry.metrics:
-            raise NotCovered(f"the {'total amount' if key == 'total' else key} of {item.value}")
-        return str(name)
+        return self._named(item.value, key)
 
-    def _aggregation(self, draft: _Draft, item: _Item, wanted: set[str]) -> str | None:
+    def _named(self, noun: str, key: Aggregation) -> str:
+        name = NOUNS[noun].metrics.get(key)
+        if name is None or name not in self.registry.metrics:
+            what = {"count": "number", "total": "total amount"}.get(key, key)
+            raise NotCovered(f"there is no metric for the {what} of {noun}")
+        return name
+
+    def _aggregation(self, draft: _Draft, item: _Item, wanted: set[str]) -> Aggregation | None:
         noun = NOUNS[item.value]
         if "average" in wanted and "count" in wanted:
-            raise NotCovered("an average of counts")
+            raise NotCovered("there is no metric for an average of counts")
         if "average" in wanted:
             if CUSTOMER in draft.group_by or self._per_customer():
-                raise NotCovered("an average per customer")
+                raise NotCovered("there is no metric for an average per customer")
             return "average"
         if "count" in wanted:
             return "count"
@@ -467,13 +509,15 @@ class _Reader:
         if item.kind == "VERB":
             return "total" if "total" in noun.metrics else "count"
         if draft.rank:
-            most = {"most", "the most", "fewest", "least", "the least"}
             before = self._at(draft.main - 1)
-            counted = before is not None and before.kind == "RANK" and before.text in most
-            if counted and "count" in noun.metrics:
+            if draft.group_by and self._ranked_by and before and before.text in _EXTREMES:
+                raise NotCovered(f"there is no metric for the single {before.text} of {item.value}")
+            ranks = [other.text for other in self.items if other.kind == "RANK"]
+            beside = before is not None and before.kind == "RANK" and before.text in _COUNTING
+            if "count" in noun.metrics and (beside or set(ranks) & _OFTEN):
                 return "count"
             return "total" if noun.bare is None else noun.bare
-        if draft.share and "count" in noun.metrics:
+        if draft.share and item.value == "loans":
             return "count"
         return noun.bare
 
@@ -495,12 +539,14 @@ class _Reader:
             )
             name = noun.metrics.get(key) if noun else None
             if name is None or name not in self.registry.metrics:
-                raise NotCovered(f"the {item.text} of that")
+                raise NotCovered(f"there is no metric for the {item.text} of that")
             draft.metric, draft.aggregated = name, True
 
     def _from_dimension(self, draft: _Draft) -> None:
         """Counts what belongs to a dimension: "the busiest hour", "the most common loan type"."""
         names = [item.other("DIM") for item in self.items if item.other("DIM")]
+        # "how many mortgages": the value of a type says what is counted.
+        names += [item.value[0] for item in self.items if item.kind == "VALUE"]
         noun = next((_NOUN_OF[name] for name in names if name in _NOUN_OF), None)
         if noun is None:
             if self.ids and names:
@@ -512,13 +558,12 @@ class _Reader:
             raise NotCovered("the question names no figure that I know")
         wanted = {item.value for item in self.items if item.kind == "AGG"}
         self._use("AGG")
-        key: Any = "total" if wanted & {"amount", "total"} else "count"
-        if "average" in wanted:
-            key = "average"
-        name = NOUNS[noun].metrics.get(key)
-        if name is None or name not in self.registry.metrics:
-            raise NotCovered(f"the {key} of {noun}")
-        draft.metric, draft.noun = name, noun
+        item = _Item("NOUN", noun, noun)
+        key: Any = "count" if draft.rank and not wanted else self._aggregation(draft, item, wanted)
+        if key is None:
+            raise Unclear(_which_figure(noun, NOUNS[noun].metrics, self.registry))
+        draft.metric, draft.noun = self._named(noun, key), noun
+        draft.aggregated = bool(wanted)
 
     def _grouping_of(self, item: _Item) -> str | None:
         """The grouping that an item can mean."""
@@ -527,7 +572,11 @@ class _Reader:
         if item.kind == "GRAIN":
             return str(item.value)
         if item.kind == "TYPE":
-            nouns = [other.value for other in self.items if other.kind in ("NOUN", "VERB")]
+            nouns = [
+                (_noun_of(other.value) or "") if other.kind == "METRIC" else str(other.value)
+                for other in self.items
+                if other.kind in _SUBJECTS
+            ]
             return next((TYPE_OF[noun] for noun in nouns if noun in TYPE_OF), None)
         name = item.other("DIM")
         return str(name) if name else None
@@ -565,7 +614,8 @@ class _Reader:
         grouped = False
         while after := self._at(at):
             name = self._grouping_of(after)
-            if after.used and not grouped and at != draft.main:
+            if not grouped and (at == draft.main or after.used):
+                # "compare Toronto and Calgary by average score"
                 return True
             if name is not None and at != draft.main and not (after.is_people and after.plural):
                 after.used = grouped = True
@@ -627,8 +677,8 @@ class _Reader:
         item = self.items[index]
         if item.value == "customers" and item.kind == "NOUN":
             return True
-        if item.value == "borrowers":
-            draft.conditions.append(_existence("loan_count", ()))
+        if item.is_people and (has := _PEOPLE[item.value]):
+            draft.conditions.append(_existence(f"{has}_count", ()))
             return True
         bounds, count = self._bounds(index)
         filters = self._filters_beside(index)
@@ -641,7 +691,7 @@ class _Reader:
                 )
             return True
         if item.kind == "METRIC":
-            return False
+            return bool(item.value == draft.metric)
         if item.value == draft.noun and not negative and item.kind == "NOUN":
             for found in filters:
                 self._keep(draft, found)
@@ -656,10 +706,29 @@ class _Reader:
             none = Condition(metric=counted, op="=", value=Decimal(0), filters=tuple(filters))
             draft.conditions.append(none)
             return True
+        if self._or_joined(draft, index, counted, filters):
+            return True
         if with_ or item.kind == "VERB":
             draft.conditions.append(_existence(counted, filters))
             return True
         return False
+
+    def _or_joined(
+        self, draft: _Draft, index: int, counted: str, filters: Sequence[Filter]
+    ) -> bool:
+        """Joins "a student loan or a car loan" into one condition with two types."""
+        at = self._back(index, ("VALUE",))
+        if at < 1 or self.items[at].kind != "OR" or not filters or not draft.conditions:
+            return False
+        last = draft.conditions[-1]
+        same = last.metric == counted and last.op == ">=" and last.value == 1 and last.filters
+        if self.items[at - 1].value != self.items[index].value or not same:
+            return False
+        self.items[at].used = True
+        values = (*last.filters[0].values, *filters[0].values)
+        joined = last.filters[0].model_copy(update={"values": values})
+        draft.conditions[-1] = last.model_copy(update={"filters": (joined,)})
+        return True
 
     def _bounds(self, index: int) -> tuple[list[tuple[Any, Decimal]] | None, bool]:
         """Bounds on an item, and whether they count it ("2 loans") or measure it ("loans of 2")."""
@@ -727,11 +796,11 @@ class _Reader:
             key = "count"
         else:
             raise NotCovered(
-                f"single {item.value} by amount; I know each customer's number and total"
+                f"{item.value} can't be narrowed by their amount, only customers by their total"
             )
         name = metrics.get(key)
         if name is None or name not in self.registry.metrics:
-            raise NotCovered(f"the {key} of {item.value} as a condition")
+            raise NotCovered(f"there is no metric for the {key} of {item.value}")
         return str(name)
 
     def _filters_beside(self, index: int) -> list[Filter]:
@@ -859,10 +928,17 @@ class _Reader:
         for item in self.items:
             if item.kind == "CMP" and not item.used and draft.group_by and draft.having is None:
                 if len(item.value) != 1:
-                    raise NotCovered("a range of a grouped figure")
+                    raise NotCovered("groups can have one bound, not a range")
                 item.used = True
                 op, value = item.value[0]
                 draft.having = Having(op=op, value=value)
+
+    def _sums(self, draft: _Draft) -> None:
+        """Lets "in total" stand anywhere beside what is summed or counted anyway."""
+        metric = self.registry.metrics[draft.metric or ""]
+        for item in self.items:
+            if item.kind == "AGG" and item.value == "total" and metric.additive:
+                item.used = True
 
     def _unused(self) -> list[str]:
         return [item.text for item in self.items if not item.used and item.kind not in _HARMLESS]
@@ -884,8 +960,8 @@ class _Reader:
         lists = main is not None and main.is_people and plain and (asked or narrowed)
         if draft.lists or lists:
             listing = _list((), group_by=draft.group_by)
-            if main is not None and main.value == "borrowers":
-                draft.conditions.append(_existence("loan_count", ()))
+            if main is not None and (has := _PEOPLE.get(main.value)):
+                draft.conditions.append(_existence(f"{has}_count", ()))
             plan = listing.model_copy(
                 update={
                     "filters": tuple(draft.filters),
@@ -954,6 +1030,18 @@ class _Reader:
         )
 
 
+def _noun_of(metric: str) -> str | None:
+    """What a metric counts or sums."""
+    found = (name for name, noun in NOUNS.items() if metric in noun.metrics.values())
+    return next(found, None)
+
+
+def _aggregation_of(metric: str) -> Aggregation | None:
+    """How a metric sums up its noun."""
+    pairs = (pair for noun in NOUNS.values() for pair in noun.metrics.items())
+    return next((key for key, name in pairs if name == metric), None)
+
+
 def _importance(kind: str) -> int:
     order = ("METRIC", "NOUN", "VERB", "VALUE", "DIM", "CATEGORY")
     return order.index(kind) if kind in order else len(order)
@@ -962,7 +1050,7 @@ def _importance(kind: str) -> int:
 def _limit(item: _Item) -> int:
     item.used = True
     if item.value != int(item.value) or not 1 <= item.value <= MAX_LIMIT:
-        raise NotCovered(f"a ranking of {item.text}")
+        raise NotCovered(f"a ranking can't have {item.text} rows")
     return int(item.value)
 
 

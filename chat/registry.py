@@ -106,6 +106,7 @@ NOUNS: Mapping[str, Noun] = {
         "count",
     ),
     "borrowers": Noun(("borrower",), {"count": "borrower_count"}, "count", "count"),
+    "depositors": Noun(("depositor",), {}, None),
     "scores": Noun(
         ("credit score", "score", "credit rating score", "bureau score"),
         {"average": "average_credit_score"},
@@ -159,7 +160,6 @@ METRIC_WORDS: Mapping[str, tuple[str, ...]] = {
         "loan balance",
         "outstanding debt",
         "loan volume",
-        "total outstanding",
     ),
     "average_loan_amount": ("average loan size", "average loan", "mean loan", "average debt"),
     "net_flow": ("net cash flow", "net atm flow", "net deposits", "deposits minus withdrawals"),
@@ -191,7 +191,7 @@ DIMENSION_WORDS: Mapping[str, tuple[str, ...]] = {
     ),
     "transaction_hour": ("hour", "hour of day", "hour of the day", "time of day"),
     "transaction_weekday": ("weekday", "day of week", "day of the week"),
-    "atm_id": ("atm", "machine", "atm machine", "cash machine"),
+    "atm_id": ("machine", "atm machine", "cash machine"),
     "category": (
         "category",
         "complaint category",

@@ -50,8 +50,7 @@ def reading(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
     narrowed = _narrowed(plan, registry, names)
     if plan.group_by:
         text += f" by {_and(_group(registry, name) for name in plan.group_by)}"
-    if narrowed:
-        text += f", {narrowed}"
+    text = _joined_to(text, narrowed)
     if plan.having:
         text += f", groups of {_bound(metric, plan.having.op, plan.having.value)}"
     if plan.rank:
@@ -67,7 +66,8 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
     if plan.show == "customers":
         return _customers_sentence(plan, registry, table, names)
     narrowed = _narrowed(plan, registry, names)
-    subject = f"{metric.label}, {narrowed}" if narrowed else metric.label
+    label = _label(plan, metric)
+    subject = _joined_to(label, narrowed)
     if not plan.group_by:
         if plan.show == "share":
             whole = figure(metric, table.total)
@@ -80,8 +80,9 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
             return f"{percent(table.raw[0][0])} of {of}: {narrowed}, {part} of {whole}."
         return f"{subject}: {figure(metric, table.raw[0][0])}."
     grouped = _and(_group(registry, name) for name in plan.group_by)
+    grouping = _joined_to(f"{label} by {grouped}", narrowed)
     if not table.raw:
-        return f"{subject} by {grouped}: none."
+        return f"{grouping}: none."
     at = len(_key_widths(plan))
     shown = []
     for row in table.raw[:NAMED_ROWS]:
@@ -91,11 +92,14 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
         shown.append(f"{_key(plan, row)} {value}")
     rest = len(table.raw) - len(shown)
     more = f" and {rest} more" if rest > 0 else ""
-    if plan.rank and plan.limit == 1 and len(table.raw) == 1:
-        key = _key(plan, table.raw[0])
-        return f"{key} has the {plan.rank} {_lower(subject)}: {figure(metric, table.raw[0][at])}."
+    if plan.rank and plan.limit == 1:
+        keys = _and(_key(plan, row) for row in table.raw[:NAMED_ROWS])
+        what = "number of " if metric.additive and metric.unit != "CAD" else ""
+        each = "each " if len(table.raw) > 1 else ""
+        value = figure(metric, table.raw[0][at])
+        return f"{keys}{more}: {each}{value}, the {plan.rank} {what}{_lower(grouping)}."
     order = f", {plan.rank} first" if plan.rank else ""
-    return f"{subject} by {grouped}{order}: {'; '.join(shown)}{more}."
+    return f"{grouping}{order}: {'; '.join(shown)}{more}."
 
 
 def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
@@ -129,7 +133,7 @@ def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
 def customers(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
     """The customers of a plan: "customers with credit score > 600 and at least one loan"."""
     narrowed = _narrowed(plan, registry, names)
-    return f"customers {narrowed}" if narrowed else "customers"
+    return _joined_to("customers", narrowed)
 
 
 def figure(metric: Metric, value: Any) -> str:
@@ -139,14 +143,11 @@ def figure(metric: Metric, value: Any) -> str:
     if metric.unit == "CAD":
         return f"CAD {_round(value):,.2f}"
     if metric.additive:
-        number = int(value)
-        unit = metric.unit
-        if number == 1 and unit.endswith("ies"):
-            unit = unit[:-3] + "y"
-        elif number == 1:
-            unit = unit.removesuffix("s")
-        return f"{number:,} {unit}".strip()
-    return f"{_round(value):,.2f} {metric.unit}".strip()
+        unit = _singular(metric.unit) if value == 1 else metric.unit
+        return f"{int(value):,} {unit}".strip()
+    mean = _round(value)
+    written = f"{mean:,.0f}" if mean == mean.to_integral_value() else f"{mean:,.2f}"
+    return f"{written} {metric.unit}".strip()
 
 
 def percent(value: Any) -> str:
@@ -161,7 +162,7 @@ def _customers_sentence(
     if plan.columns and len(table.raw) == 1:
         label, row = table.customers[0][1], table.raw[0]
         figures = [
-            f"{registry.metrics[name].label.lower()} {figure(registry.metrics[name], value)}"
+            _profiled(registry.metrics[name], value)
             for name, value in zip(plan.columns, row[-len(plan.columns) :], strict=True)
         ]
         return f"{label}: {', '.join(figures)}."
@@ -180,6 +181,12 @@ def _customers_sentence(
     more = f" and {count - NAMED_ROWS:,} more" if count > NAMED_ROWS else ""
     one = f"1 customer{described.removeprefix('customers')}"
     return f"{one if count == 1 else f'{count:,} {described}'}: {named}{more}."
+
+
+def _profiled(metric: Metric, value: Any) -> str:
+    if metric.additive and metric.unit != "CAD":
+        return figure(metric, value)
+    return f"{metric.label.lower().removeprefix('average ')} {figure(metric, value)}"
 
 
 def _narrowed(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
@@ -228,9 +235,8 @@ def _bound(metric: Metric, op: str, value: Decimal) -> str:
     if op == "=" and value == 0:
         return f"no {things}"
     if op == ">=" and value == 1:
-        singular = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
-        return f"at least one {singular}"
-    return f"{_COMPARED[op]} {value:f} {things}"
+        return f"at least one {_singular(things)}"
+    return f"{_COMPARED[op]} {value:f} {_singular(things) if value == 1 else things}"
 
 
 def _group(registry: Registry, name: str) -> str:
@@ -275,6 +281,30 @@ def _round(value: Any) -> Decimal:
 
 def _count(number: int) -> str:
     return "1 customer" if number == 1 else f"{number:,} customers"
+
+
+def _label(plan: Plan, metric: Metric) -> str:
+    """The metric's label; one customer has a score, not an average of scores."""
+    one = any(f.field == CUSTOMER and f.op == "in" and len(f.values) == 1 for f in plan.filters)
+    return (
+        metric.label.removeprefix("Average ").capitalize()
+        if (one and metric.unit == "points")
+        else metric.label
+    )
+
+
+def _joined_to(subject: str, narrowed: str) -> str:
+    if not narrowed:
+        return subject
+    return (
+        f"{subject} {narrowed}"
+        if narrowed.startswith(("with ", "of "))
+        else f"{subject}, {narrowed}"
+    )
+
+
+def _singular(things: str) -> str:
+    return things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
 
 
 def _lower(text: str) -> str:

@@ -98,9 +98,9 @@ _PHRASES: tuple[tuple[str, Any, str], ...] = (
     ("GRAIN", "year", "year"),
     ("TYPE", None, "type | kind"),
     # Rankings.
-    ("RANK", "highest", "top | most | the most | highest | largest | biggest | greatest | best"),
+    ("RANK", "highest", "top | most | highest | largest | biggest | greatest | best"),
     ("RANK", "highest", "leading | busiest | most common | most frequent | most popular"),
-    ("RANK", "lowest", "bottom | least | the least | fewest | the fewest | lowest | smallest"),
+    ("RANK", "lowest", "bottom | least | fewest | lowest | smallest"),
     ("RANK", "lowest", "worst | quietest | least common"),
     ("RANKED", "highest", "rank | ranked | ranking of"),
     # Comparisons.
@@ -132,14 +132,13 @@ _PHRASES: tuple[tuple[str, Any, str], ...] = (
         None,
         "with | have | has | had | having | hold | holds | holding | whose | made | own",
     ),
-    ("WITH", None, "who have | who has | that have | who hold | that hold | who made | who own"),
     ("WITH", None, "carry | carrying | with some | with any | got | making | make | have made"),
     ("WITHOUT", None, "without | without a | without any | with no | have no | has no | having no"),
     ("WITHOUT", None, "do not have | do not have a | do not have any | don't have | don't have a"),
     ("WITHOUT", None, "don't have any | does not have | doesn't have | not have | not having | no"),
     ("WITHOUT", None, "never made | made no | did not make | did not make any | didn't make"),
     ("WITHOUT", None, "didn't make any | have never made | do not hold | hold no | lack | zero"),
-    ("WITHOUT", None, "who have no | who do not have | who made no | who never made | lacking"),
+    ("WITHOUT", None, "lacking | never"),
     (
         "NOT",
         None,
@@ -168,10 +167,23 @@ _STOP = (
     *("who's", "there's", "hi", "hello", "hey", "thanks", "thank", "just", "only", "same", "again"),
     *("now", "currently", "current", "overall", "altogether", "entire", "whole", "within"),
     *("outstanding", "bank", "bank's", "bmo", "data", "recorded", "registered", "thing", "figure"),
-    *("result", "out", "up", "held", "taken", "filed", "received", "raised", "lodged", "submitted"),
+    *(
+        "result",
+        "out",
+        "up",
+        "held",
+        "taken",
+        "file",
+        "filed",
+        "received",
+        "raised",
+        "lodged",
+        "submit",
+        "submitted",
+    ),
     *("happened", "happen", "occurred", "occur", "took place", "take place", "through", "into"),
     *("existing", "different", "distinct", "unique", "various", "respectively", "actually"),
-    *("exist", "ok", "okay", "made by", "given by", "how", "when", "one", "used", "overview of"),
+    *("exist", "ok", "okay", "made by", "given by", "how", "when", "used", "overview of"),
 )
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 NUMBER_WORDS = {
@@ -206,7 +218,7 @@ def lexicon(registry: Registry) -> Lexicon:
             found.add(words(phrase), kind, value)
     taken = set()
     for name, noun in NOUNS.items():
-        if not any(metric in registry.metrics for metric in noun.metrics.values()):
+        if noun.metrics and not set(noun.metrics.values()) & set(registry.metrics):
             continue
         for word in noun.words:
             if word != "who":

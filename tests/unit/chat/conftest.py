@@ -1,4 +1,4 @@
-"""A bank of eight customers, published by hand: small enough to check every answer in one's head."""
+"""A bank of eight customers, published by hand: small enough to check every answer by eye."""
 
 from __future__ import annotations
 
