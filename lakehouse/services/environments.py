@@ -70,8 +70,7 @@ def _install(name: str, megabytes: int) -> None:
 def _run(arguments: list[str], name: str) -> None:
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode:
-        written = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = written[-1][:300] if written else f"uv ended with {done.returncode}"
+        reason = " ".join(done.stderr.split())[:300] or f"uv ended with {done.returncode}"
         raise DiscoverError(
             f"the environment of {name} can't be installed: {reason}",
             f"run by hand: {' '.join(arguments)}",

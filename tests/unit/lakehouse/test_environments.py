@@ -74,4 +74,4 @@ def test_without_its_lock_file(calls: list[list[str]]) -> None:
 def test_a_failure_of_uv_is_one_line() -> None:
     with pytest.raises(DiscoverError) as failure:
         environments._run(["sh", "-c", "echo first >&2; echo the cause >&2; exit 2"], "tool")
-    assert failure.value.message == "the environment of tool can't be installed: the cause"
+    assert failure.value.message == "the environment of tool can't be installed: first the cause"
