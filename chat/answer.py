@@ -160,7 +160,10 @@ def explain(settings: Settings, figure: str, *, user: str | None) -> dict[str, A
         "mart": metric.relation.replace('"', ""),
         "mart_rows": {
             "columns": names,
-            "rows": [[_json(value) for value in row] for row in rows],
+            "rows": [
+                [value.isoformat() if isinstance(value, date) else _json(value) for value in row]
+                for row in rows
+            ],
         },
         "run_id": version.manifest.run_id,
     }

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -178,6 +179,7 @@ class Renderer:
         self.cache = cache
         self.rendered: dict[str, str] = {}
         self.engine: Any = None
+        self.rendering = threading.Lock()
 
     def sql(self, metric: str, group_by: Sequence[str], where: Sequence[str]) -> str:
         """SQL of one metric; ``where`` are MetricFlow's templates with ``$name`` for literals."""
@@ -186,7 +188,9 @@ class Renderer:
             file = self.cache / f"{hashlib.sha256(shape.encode()).hexdigest()[:32]}.json"
             found = self._read(file, shape)
             if found is None:
-                found = self._render(metric, group_by, where)
+                # MetricFlow numbers its aliases by a counter that all threads share.
+                with self.rendering:
+                    found = self._render(metric, group_by, where)
                 self._write(file, shape, found)
             self.rendered[shape] = found
         return self.rendered[shape]
@@ -256,8 +260,7 @@ def compose(plan: Plan, population: Population, registry: Registry, renderer: Re
         sql += f" WHERE {' AND '.join(bounds)}"
     if keys:
         sql += f" ORDER BY {', '.join(_order(plan, registry, metric, keys))}"
-    if plan.limit:
-        sql += f" LIMIT {plan.limit + MAX_TIES}"
+        sql += f" LIMIT {(plan.limit or MAX_LIMIT) + MAX_TIES}"
     return Query(sql, writer.parameters)
 
 

@@ -90,13 +90,14 @@ _IDS = re.compile(
 )
 _HASH = re.compile(r"#\s?(\d+)\b(?:'s)?")
 _LEAD = re.compile(r"^\s*(?:and|what about|how about|also|now|then|same|ok|okay|but|only|just)\b")
+_ONLY = re.compile(r"^\s*(?:only|just)\b")
 _PROFILE = re.compile(
     r"^\s*(?:please\s+)?(?:tell me (?:all )?about|who is|describe|summari[sz]e|profile (?:of|for)|"
     r"show me|show|look up|overview of|what do (?:we|you) know about|"
     r"give me (?:a )?(?:profile|summary|overview) (?:of|for))\b"
 )
 _SUBJECTS = ("METRIC", "NOUN", "VERB")
-_HARMLESS = frozenset({"AND", "PREPOSITION", "TO", "WITH", "ASK", "BE", "BREAKDOWN", "VERSUS"})
+_HARMLESS = frozenset({"AND", "PREPOSITION", "TO", "WITH", "ASK", "BE", "VERSUS"})
 """Structure, not substance: may be left over. "not", "or", numbers and nouns may not."""
 _NOUN_OF = {
     **{dimension: noun for noun, dimension in TYPE_OF.items() if noun != "borrowers"},
@@ -183,6 +184,8 @@ class _Reader:
             raise NotCovered(f"the question is longer than {LONGEST:,} characters")
         plain = normal(text)
         lead, profile = bool(_LEAD.match(plain)), _PROFILE.match(plain)
+        # "only" narrows elsewhere: "customers with only a car loan" must not lose it.
+        plain = _ONLY.sub(" ", plain)
         rest = self._take_people(plain)
         try:
             periods, rest = find(rest, self.today)
@@ -469,6 +472,8 @@ class _Reader:
         draft.aggregated = bool(wanted) or item.kind == "METRIC"
         if item.kind == "METRIC":
             metric = self.registry.metrics[item.value]
+            if metric.name.startswith("average") and metric.unit == "CAD" and self._per_customer():
+                raise NotCovered("there is no metric for an average per customer")
             if not wanted <= _fitting(metric):
                 raise NotCovered(f"{metric.label} is no {' or '.join(sorted(wanted))}")
             return metric.name
@@ -510,6 +515,12 @@ class _Reader:
             return "total" if "total" in noun.metrics else "count"
         if draft.rank:
             before = self._at(draft.main - 1)
+            single = item.value in ("loans", "deposits", "withdrawals", "transactions")
+            if before and before.text in _EXTREMES and single and not item.plural:
+                raise Unclear(
+                    f"By the total of {item.value} or by their number? A single one isn't a figure"
+                    " that I know."
+                )
             if draft.group_by and self._ranked_by and before and before.text in _EXTREMES:
                 raise NotCovered(f"there is no metric for the single {before.text} of {item.value}")
             ranks = [other.text for other in self.items if other.kind == "RANK"]
@@ -546,7 +557,7 @@ class _Reader:
         """Counts what belongs to a dimension: "the busiest hour", "the most common loan type"."""
         names = [item.other("DIM") for item in self.items if item.other("DIM")]
         # "how many mortgages": the value of a type says what is counted.
-        names += [item.value[0] for item in self.items if item.kind == "VALUE"]
+        names += [item.value[0] for item in self.items if _is_thing(item)]
         noun = next((_NOUN_OF[name] for name in names if name in _NOUN_OF), None)
         if noun is None:
             if self.ids and names:
@@ -827,7 +838,7 @@ class _Reader:
 
     def _having_words(self, index: int) -> tuple[bool, bool]:
         """Whether an item is denied ("without loans"), and whether customers have it ("with")."""
-        at = self._back(index, ("VALUE", "CATEGORY", "AGG"))
+        at = self._back(index, ("VALUE", "CATEGORY", "AGG", "OR"))
         if at >= 0 and self.items[at].kind == "WITHOUT":
             self.items[at].used = True
             return True, False
@@ -871,8 +882,11 @@ class _Reader:
                 item.used = True
                 op = self._denied(index)
                 found = Filter(field=item.value[0], op=op, values=tuple(item.value[1]))
-                if self.registry.dimension_of(metric, found.field) is None and (
-                    found.field == "loan_type" and metric.of_customers and op == "in"
+                if (
+                    self.registry.dimension_of(metric, found.field) is None
+                    and metric.of_customers
+                    and op == "in"
+                    and _is_thing(item)
                 ):
                     draft.conditions.append(_existence("loan_count", (found,)))
                 else:
@@ -934,8 +948,10 @@ class _Reader:
                 draft.having = Having(op=op, value=value)
 
     def _sums(self, draft: _Draft) -> None:
-        """Lets "in total" stand anywhere beside what is summed or counted anyway."""
+        """Lets "in total" stand beside what is summed anyway, "breakdown" beside a grouping."""
         metric = self.registry.metrics[draft.metric or ""]
+        if draft.group_by:
+            self._use("BREAKDOWN")
         for item in self.items:
             if item.kind == "AGG" and item.value == "total" and metric.additive:
                 item.used = True
@@ -1028,6 +1044,14 @@ class _Reader:
                 "columns": earlier.columns if show == "customers" else (),
             }
         )
+
+
+def _is_thing(item: _Item) -> bool:
+    """Whether a value stands for the thing itself: "mortgages" are loans, "business" isn't."""
+    if item.kind != "VALUE":
+        return False
+    mortgage = item.value[0] == "loan_type" and words(item.text)[-1] in ("mortgage", "loan")
+    return mortgage or item.value[0] == "category"
 
 
 def _noun_of(metric: str) -> str | None:

@@ -120,7 +120,7 @@ def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
     if asked.start or asked.end:
         parts.append(f"days {_days(asked.start, asked.end)}")
     if not parts:
-        if found is not None and found["customers"] != "all":
+        if found is not None and found["customers"] != "all" and found["customer_count"]:
             return f"This covers the {_count(found['customer_count'])} you may see."
         return ""
     count = f" ({_count(found['customer_count'])})" if found is not None else ""

@@ -150,7 +150,7 @@ _PHRASES: tuple[tuple[str, Any, str], ...] = (
     ("WHO", None, "who | whom | anyone | everyone"),
     ("VERSUS", None, "versus | vs | compare | compared to | compared with"),
     ("OR", None, "or"),
-    ("AND", None, "and"),
+    ("AND", None, "and | but"),
     ("PREPOSITION", None, "in | of | for | from | to the | among"),
     ("BE", None, "is | are | was | were | live | lives | living | lived | come | comes | based"),
     ("BE", None, "located | residing | reside | resides | belong | belongs | came | resident"),
@@ -164,7 +164,7 @@ _STOP = (
     *("should", "will", "shall", "please", "kindly", "tell", "give", "get", "find", "display"),
     *("see", "want", "like", "know", "need", "let", "let's", "calculate", "compute", "return"),
     *("provide", "report", "present", "present the", "say", "look", "looking", "about", "what's"),
-    *("who's", "there's", "hi", "hello", "hey", "thanks", "thank", "just", "only", "same", "again"),
+    *("who's", "there's", "hi", "hello", "hey", "thanks", "thank", "same", "again"),
     *("now", "currently", "current", "overall", "altogether", "entire", "whole", "within"),
     *("outstanding", "bank", "bank's", "bmo", "data", "recorded", "registered", "thing", "figure"),
     *(
@@ -183,7 +183,7 @@ _STOP = (
     ),
     *("happened", "happen", "occurred", "occur", "took place", "take place", "through", "into"),
     *("existing", "different", "distinct", "unique", "various", "respectively", "actually"),
-    *("exist", "ok", "okay", "made by", "given by", "how", "when", "used", "overview of"),
+    *("exist", "ok", "okay", "made by", "given by", "how", "used", "overview of"),
 )
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 NUMBER_WORDS = {
