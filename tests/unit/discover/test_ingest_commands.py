@@ -1,0 +1,137 @@
+"""Data in, from the command line: documents and exit codes that deliverers' scripts rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discover import cli
+from discover.commands.ingest import visible
+
+HEADER = "atm_id,timestamp,amount,transaction_type,customer_id\n"
+GOOD = "".join(f"7,2026-03-02 09:{n:02d}:00,20,deposit,{n + 1}\n" for n in range(40))
+
+
+@pytest.fixture
+def discover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """Run a command in a home without services: (exit code, the one JSON document, the rest)."""
+
+    def run(*words: str) -> tuple[int, Any, str]:
+        monkeypatch.setattr("sys.argv", ["discover", "--home", str(tmp_path / "home"), *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, json.loads(printed.out) if "--json" in words else printed.out, printed.err
+
+    # The command leaves both to its process: a test takes them back.
+    monkeypatch.setenv("DISCOVER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("discover.context._given", {})
+    return run
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_check_of_a_good_file_ends_with_0(discover: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "atm.csv", HEADER + GOOD)
+    code, document, _ = discover("land", "atm", path, "--check", "--rows", "--json")
+    assert code == 0
+    (file,) = document["files"]
+    assert {name: file[name] for name in ("file", "state", "rows_in", "landed", "quarantined")} == {
+        "file": path,
+        "state": "landed",
+        "rows_in": 40,
+        "landed": 40,
+        "quarantined": 0,
+    }
+    assert file["rejects"] == []
+    assert file["rows"][0] == {
+        "atm_id": 7,
+        "timestamp": "2026-03-02 09:00:00",
+        "amount": "20.00",
+        "transaction_type": "deposit",
+        "customer_id": 1,
+    }
+
+
+def test_one_bad_row_among_many_is_told_and_ends_with_0(discover: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "atm.csv", HEADER + GOOD + "7,2026-03-02 10:00:00,1e3,deposit,1\n")
+    code, document, _ = discover("land", "atm", path, "--check", "--json")
+    assert code == 0
+    (reject,) = document["files"][0]["rejects"]
+    assert (reject["line"], reject["field"]) == (42, "amount")
+    assert reject["raw"] == "7,2026-03-02 10:00:00,1e3,deposit,1"
+    assert "rows" not in document["files"][0]
+
+
+def test_too_many_bad_rows_end_with_3(discover: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "atm.csv", HEADER + GOOD + 4 * "7,2026-03-02 10:00:00,0,deposit,1\n")
+    code, document, told = discover("land", "atm", path, "--check", "--json")
+    assert (code, document["files"][0]["quarantined"]) == (3, 4)
+    assert "4 of 44 records are bad" in told
+
+
+def test_a_file_quarantined_whole_ends_with_3(discover: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "atm.csv", HEADER.replace("amount", "amt") + GOOD)
+    code, document, _ = discover("land", "atm", path, "--check", "--json")
+    assert (code, document["files"][0]["state"]) == (3, "quarantined")
+
+
+def test_a_person_sees_the_offending_characters(discover: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "atm.csv", HEADER + GOOD + "7,2026-03-02 10:00:00,20\u00a0,deposit,1\n")
+    code, printed, _ = discover("land", "atm", path, "--check")
+    assert code == 0
+    assert "partly" in printed
+    assert "U+00A0" in printed
+
+
+def test_wrong_words_end_with_2(discover: Any, tmp_path: Path) -> None:
+    assert discover("land", "atms", "x.csv")[0] == 2
+    assert discover("land", "atm")[0] == 2
+    assert discover("land", "atm", str(tmp_path / "nothing*.csv"), "--check")[0] == 2
+    assert discover("quarantine", "--source", "atms")[0] == 2
+    assert discover("bank", "load", str(tmp_path / "nothing.sql"))[0] == 2
+
+
+def test_a_lake_that_is_down_ends_with_5(
+    discover: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCOVER_LAKE_ENDPOINT", "http://127.0.0.1:9")
+    path = write(tmp_path / "atm.csv", HEADER + GOOD)
+    for words in (("land", "atm", path), ("quarantine",), ("quarantine", "replay")):
+        code, _, told = discover(*words)
+        assert code == 5
+        assert "discover up" in told
+
+
+def test_generate_says_what_it_wrote(discover: Any, tmp_path: Path) -> None:
+    words = [
+        "generate",
+        "--customers",
+        "20",
+        "--days",
+        "2",
+        "--seed",
+        "1",
+        "--end-date",
+        "2026-03-31",
+        "--out",
+    ]
+    code, document, _ = discover(*words, str(tmp_path / "out"), "--json")
+    assert code == 0
+    assert document["files"]["core_banking/customers.csv"] == 20
+    assert document["end_date"] == "2026-03-31"
+
+
+def test_characters_that_look_alike_are_told_apart() -> None:
+    assert visible("a\u200bb\tc\n") == "a<U+200B>b<U+0009>c<line feed>"
