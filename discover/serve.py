@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
@@ -9,8 +11,10 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 
+import chat.answer
 import chat.app
 import dashboard.app
+from lakehouse.errors import DiscoverError
 from lakehouse.settings import Settings, load
 
 
@@ -50,6 +54,7 @@ def serve(settings: Settings) -> None:
     """Answer on the page's address until stopped."""
     import uvicorn
 
+    threading.Thread(target=_warm_up, args=(settings,), daemon=True).start()
     place = urlsplit(settings.page_url)
     uvicorn.run(
         create_app(settings),
@@ -59,6 +64,13 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_level="warning",
     )
+
+
+def _warm_up(settings: Settings) -> None:
+    """Import and render once, so that the first person to ask doesn't wait for that."""
+    # Nothing may be published yet; whoever asks then is told so.
+    with contextlib.suppress(DiscoverError):
+        chat.answer.ask(settings, "How many customers are there?", user=settings.user)
 
 
 if __name__ == "__main__":

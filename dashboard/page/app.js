@@ -89,7 +89,7 @@ function setUpAsking() {
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = question.value.trim();
-    if (!text) return;
+    if (!text || byId("send").disabled) return;
     question.value = "";
     grow(question);
     ask(text, scope);

@@ -28,6 +28,6 @@ class Page(Service):
 
     def probe(self) -> None:
         """Ask for the page itself."""
-        with urllib.request.urlopen(f"{self.url()}/api/about", timeout=3) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{self.url()}/", timeout=3) as answer:  # noqa: S310
             if answer.status != 200:
                 raise OSError(f"the page answered {answer.status}")
