@@ -1,16 +1,25 @@
-"""What all tests share: one home whose services run for the whole session."""
+"""What all tests share: one home whose services run for the session, one small version in it."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lakehouse import services
 from lakehouse.settings import Settings, load
+
+if TYPE_CHECKING:
+    from discover.refresh import Report
+
+CUSTOMERS, DAYS, COMPLAINTS, SEED = 60, 20, 40, 7
+LAST_DAY = date(2026, 6, 20)
 
 # A developer's exports must not decide what a test talks to.
 for _name in [name for name in os.environ if name.startswith("DISCOVER_")]:
@@ -32,3 +41,39 @@ def settings(home: Path) -> Iterator[Settings]:
         yield load(home, "local")
     finally:
         services.down(home)
+
+
+@dataclass(frozen=True)
+class Published:
+    """The settings of the home, what was delivered to it, and what the first refresh said."""
+
+    settings: Settings
+    delivered: Path
+    inputs: dict[str, list[str]]
+    report: Report
+
+
+@pytest.fixture(scope="session")
+def published(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """One small published version, made once through the whole path, for all that reads it."""
+    # Unit tests must not pay for these.
+    from discover.refresh import refresh
+    from ingest.bank import load as load_bank
+    from ingest.generate import generate
+    from streaming.consume import consume
+    from streaming.produce import produce
+    from streaming.sink import sink
+
+    delivered = tmp_path_factory.mktemp("delivered")
+    generate(CUSTOMERS, DAYS, SEED, delivered, LAST_DAY)
+    load_bank(settings, delivered / "core_banking" / "customers.csv", replace=True)
+    produce(settings, count=COMPLAINTS, rate=0, seed=SEED)
+    consume(settings, until_idle=True)
+    sink(settings, until_idle=True)
+    inputs = {
+        "credit_bureau": [str(delivered / "credit_bureau" / "credit_data.json")],
+        "atm": [str(delivered / "atm" / "atm_activity.csv")],
+    }
+    report = refresh(settings, inputs)
+    assert report.failures == []
+    return Published(settings, delivered, inputs, report)

@@ -21,7 +21,7 @@ from lakehouse.duck import connect_published
 from lakehouse.versions import Versions
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Published
+    from tests.conftest import Published
 
 PORTFOLIO = 5
 NOBODY = 987_654

@@ -14,7 +14,7 @@ from lakehouse.duck import connect_published
 from lakehouse.versions import Versions
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Published
+    from tests.conftest import Published
 
 
 def query(published: Published, sql: str) -> list[tuple]:
