@@ -172,6 +172,8 @@ _STOP = (
         "out",
         "up",
         "held",
+        "cash",
+        "inclusive",
         "taken",
         "file",
         "filed",
