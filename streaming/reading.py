@@ -15,6 +15,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
+    KafkaError,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
@@ -198,13 +199,23 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 return False
         return True
 
+    def _broker_answers(self) -> bool:
+        """A frozen broker still takes connections: only an answer counts."""
+        if not broker.listens(self._settings):
+            return False
+        try:
+            self._client.beginning_offsets(self._topic.partitions, timeout_ms=2_000)
+        except KafkaError:
+            return False
+        return True
+
     def _watch_broker(self) -> None:
         """Say once that the broker went away, and once that it is back."""
         now = time.monotonic()
         if now - self._checked_at < 2:
             return
         self._checked_at = now
-        if broker.listens(self._settings):
+        if self._broker_answers():
             if self._silent_since is not None:
                 self._say("the Kafka broker answers again")
             self._silent_since = None
@@ -222,7 +233,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 def _name(error: Exception) -> str:
     if isinstance(error, DiscoverError):
         return error.message
-    return f"{type(error).__module__.split('.')[0]} says {type(error).__name__}"
+    who = "the Kafka broker" if isinstance(error, KafkaError) else "the lake"
+    return f"{who} does not answer ({type(error).__name__})"
 
 
 def _unavailable(error: Exception) -> ServiceUnavailable:
