@@ -7,6 +7,7 @@ import sys
 import traceback
 
 import typer
+from rich.markup import escape
 
 from discover.context import take_global_options
 from lakehouse.console import progress
@@ -48,7 +49,7 @@ def main() -> None:
     except DiscoverError as error:
         if debug:
             traceback.print_exc()
-        progress.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        _say(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         progress.print("interrupted")
@@ -57,10 +58,10 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        progress.print(
-            f"[red]error:[/red] {type(error).__name__}: {reason} — run again with --debug for the"
-            " traceback",
-            soft_wrap=True,
-            markup=False,
-        )
+        _say(f"{type(error).__name__}: {reason} — run again with --debug for the traceback")
         sys.exit(1)
+
+
+def _say(message: str) -> None:
+    """One line of cause and what to do. The message may quote brackets, which are no markup."""
+    progress.print("[red]error:[/red]", escape(message))

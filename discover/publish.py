@@ -13,7 +13,19 @@ from lakehouse.errors import GateFailed
 from lakehouse.settings import REPOSITORY, Settings
 from lakehouse.versions import Manifest, Versions
 
-CODE_FOLDERS = ("dbt_project", "ingest", "kb_export", "expectations", "lakehouse", "discover")
+CODE = (
+    "dbt_project",
+    "discover/build.py",
+    "discover/publish.py",
+    "expectations",
+    "ingest",
+    "kb_export",
+    "lakehouse/catalog.py",
+    "lakehouse/complaint.py",
+    "lakehouse/landing.py",
+    "lakehouse/scrub.py",
+)
+"""What shapes a published version: the rest of the code may change without a new one."""
 CODE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".md"}
 BUILT_FOLDERS = {"target", "logs", "dbt_packages", "__pycache__"}
 
@@ -64,8 +76,9 @@ def _read_candidate(marts_file: Path) -> tuple[dict[str, int], str | None]:
 def fingerprint_code(root: Path = REPOSITORY) -> str:
     """Digest of every file that shapes a published version."""
     digest = hashlib.sha256()
-    for folder in CODE_FOLDERS:
-        for path in sorted((root / folder).rglob("*")):
+    for name in CODE:
+        place = root / name
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.suffix in CODE_SUFFIXES and not BUILT_FOLDERS & set(path.parts):
                 digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -135,6 +135,7 @@ class _Run:
     def land(self, inputs: Mapping[str, Sequence[str]]) -> None:
         from ingest.land import land, land_bank
 
+        stopped = []
         for source in catalog.SOURCES:
             paths = inputs.get(source, ())
             if not paths and source != "core_banking":
@@ -142,7 +143,7 @@ class _Run:
             with self._stage(f"land {source}") as stage:
                 landed = land(self.settings, source, paths) if paths else land_bank(self.settings)
                 stage.rows_in = sum(file.rows_in for file in landed.files)
-                stage.rows_out = sum(file.landed for file in landed.files)
+                stage.rows_out = 0 if landed.stopped else sum(file.landed for file in landed.files)
                 rejected = [file for file in landed.files if file.state == "quarantined"]
                 self.report.quarantined += sum(file.quarantined for file in landed.files)
                 self.report.rejected_files += [
@@ -155,6 +156,14 @@ class _Run:
                 ]
                 if all(file.state == "known" for file in landed.files):
                     stage.note = "known"
+                if landed.stopped:
+                    stage.state, stage.note = "failed", landed.stopped
+                    stopped.append(f"{source}: {landed.stopped}")
+        # The other sources have landed by now, and the next run takes them from there.
+        if stopped:
+            raise InputRejected(
+                "; ".join(stopped), "mend and deliver again; see: discover quarantine"
+            )
 
     def bring_up_to_date(self, force: bool) -> None:
         inputs, code = fingerprint_inputs(self.settings), fingerprint_code()
@@ -214,7 +223,9 @@ class _Run:
         from discover.build import build
 
         with self._stage("build") as stage:
-            work = self.settings.home / "work" / self.report.run_id
+            work = self.settings.home / "work" / "refresh"
+            # What a run that failed or died left for its reader.
+            shutil.rmtree(work, ignore_errors=True)
             built = build(
                 self.settings,
                 marts_file=self.versions.candidate(self.report.run_id),
@@ -279,7 +290,8 @@ class _Run:
         started = time.monotonic()
         try:
             yield stage
-            stage.state = "done"
+            if stage.state == "running":
+                stage.state = "done"
         except DiscoverError:
             stage.state = "failed"
             raise

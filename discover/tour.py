@@ -81,8 +81,11 @@ def _stream(settings: Settings) -> None:
         missing = COMPLAINTS - status(settings)["topic"]["messages"]
         if missing > 0:
             produce(settings, count=missing, rate=0, seed=SEED)
-        consume(settings, until_idle=True)
-        sink(settings, until_idle=True)
+        lags = status(settings)["groups"]
+        if lags["dynamodb"]["lag"]:
+            consume(settings, until_idle=True)
+        if lags["lake"]["lag"]:
+            sink(settings, until_idle=True)
         found = status(settings)
         note(
             f"{found['topic']['messages']} in Kafka, {found['dynamodb']['items']} in DynamoDB, "

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-progress = Console(stderr=True, highlight=False)
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
 """For progress and notes. Plain text without a terminal."""
 
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)
 """For results that a person reads; never used together with :func:`print_json`."""
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lakehouse.errors import UsageError
+from lakehouse.errors import DiscoverError, UsageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_HOME = REPOSITORY / ".discover"
@@ -105,11 +105,18 @@ class Settings(BaseSettings):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``, or ``{}`` where there is none."""
+    """The JSON object in ``path``, or ``{}`` where there is none.
+
+    Raises:
+        DiscoverError: the file is not JSON.
+
+    """
     try:
         loaded: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise DiscoverError(f"{path} is not JSON: {error}", "mend it or remove it") from None
     return loaded
 
 

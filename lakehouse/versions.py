@@ -115,8 +115,10 @@ class Versions:
         return folder / "marts.duckdb"
 
     def discard(self, run_id: str) -> None:
-        """Remove a candidate that failed."""
-        shutil.rmtree(self.folder / run_id, ignore_errors=True)
+        """Remove a candidate that failed; a version that was published in between stays."""
+        current = self.current()
+        if current is None or current.run_id != run_id:
+            shutil.rmtree(self.folder / run_id, ignore_errors=True)
 
     def publish(self, manifest: Manifest) -> None:
         """Make one complete candidate the version that everyone reads, atomically."""
@@ -201,7 +203,7 @@ def _read_lock(path: Path) -> dict[str, Any]:
     for _ in range(20):
         try:
             return read_json(path)
-        except json.JSONDecodeError:
+        except DiscoverError:
             # Its owner has made the file and is about to write who it is.
             time.sleep(0.05)
     return {}

@@ -42,6 +42,16 @@ def test_a_candidate_starts_from_the_published_file_and_leaves_it_alone(tmp_path
     assert versions.require_current().run_id == "1"
 
 
+def test_discard_never_takes_the_version_that_everyone_reads(tmp_path: Path) -> None:
+    versions = Versions(tmp_path)
+    publish(versions, "1", rows=3)
+    versions.candidate("2")
+    for run_id in ("1", "2"):
+        versions.discard(run_id)
+    assert versions.marts_file("1").exists()
+    assert not versions.marts_file("2").exists()
+
+
 def test_rollback_serves_the_version_before_and_pins_it(tmp_path: Path) -> None:
     versions = Versions(tmp_path)
     publish(versions, "1", rows=1, atm="old")
