@@ -151,11 +151,21 @@ def run_dbt(
         try:
             outcome = dbtRunner().invoke(command)
         finally:
-            _let_go_of_the_files()
+            release_dbt_files()
     if outcome.exception is not None:
         first = next(iter(str(outcome.exception).strip().splitlines()), "no message")
         raise DiscoverError(f"dbt: {first}", f"see {work_dir}/logs")
     return list(getattr(outcome.result, "results", ()))
+
+
+def release_dbt_files() -> None:
+    """Close the files that dbt-duckdb would hold open until this process ends."""
+    from dbt.adapters.duckdb import connections
+
+    manager: Any = connections.DuckDBConnectionManager
+    if manager._ENV is not None:
+        manager._ENV.close()
+    manager.close_all_connections()
 
 
 def _equip(settings: Settings) -> None:
@@ -164,16 +174,6 @@ def _equip(settings: Settings) -> None:
     if len(list(extensions.rglob("*.duckdb_extension"))) < len(duck.EXTENSIONS):
         duck.install_extensions(extensions)
     duck.write_secrets(settings, settings.home / "duckdb_secrets")
-
-
-def _let_go_of_the_files() -> None:
-    """dbt-duckdb keeps its connection until the process ends; a candidate must be free before."""
-    from dbt.adapters.duckdb import connections
-
-    manager: Any = connections.DuckDBConnectionManager
-    if manager._ENV is not None:
-        manager._ENV.close()
-    manager.close_all_connections()
 
 
 def _sentence(result: Any) -> str:
