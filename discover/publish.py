@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from lakehouse import catalog
-from lakehouse.errors import GateFailed
-from lakehouse.settings import REPOSITORY, Settings
+from lakehouse.errors import DiscoverError, GateFailed
+from lakehouse.settings import REPOSITORY, Settings, read_json
 from lakehouse.versions import Manifest, Versions
 
 CODE = (
@@ -52,6 +55,63 @@ def publish(settings: Settings, run_id: str, inputs: dict[str, str], code: str) 
     )
     versions.publish(manifest)
     return manifest
+
+
+def built_folder(home: Path) -> Path:
+    """Where ``discover build`` leaves marts that are not published yet."""
+    return home / "work" / "build"
+
+
+@dataclass(frozen=True)
+class Built:
+    """Marts that ``discover build`` made and tested, waiting for ``discover publish``."""
+
+    folder: Path
+
+    @property
+    def marts_file(self) -> Path:
+        """The DuckDB file of the marts."""
+        return self.folder / "marts.duckdb"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a build ended well and was not published since."""
+        return self._record.exists()
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "built.json"
+
+    def record(self, inputs: dict[str, str], code: str) -> None:
+        """Say that this build ended well, and what it was made from."""
+        self._record.write_text(json.dumps({"inputs": inputs, "code": code}))
+
+    def publish(self, settings: Settings, run_id: str) -> Manifest:
+        """Check the marts once more and make them the version that everyone reads.
+
+        Raises:
+            DiscoverError: no build is waiting.
+            GateFailed: an expectation on the marts does not hold.
+
+        """
+        from expectations.marts import check_marts
+
+        if not self.exists:
+            raise DiscoverError("no build is waiting to be published", "run: discover build")
+        made_from = read_json(self._record)
+        checked = check_marts(settings, self.marts_file)
+        if not checked.passed:
+            names = ", ".join(f"{check.table}: {check.name}" for check in checked.failed[:3])
+            raise GateFailed(f"expectations failed: {names}", "see: discover check marts")
+        versions = Versions(settings.home)
+        shutil.copyfile(self.marts_file, versions.candidate(run_id))
+        shutil.copyfile(
+            self.folder / "target" / "semantic_manifest.json",
+            versions.semantic_manifest_file(run_id),
+        )
+        manifest = publish(settings, run_id, made_from["inputs"], made_from["code"])
+        shutil.rmtree(self.folder)
+        return manifest
 
 
 def _read_candidate(marts_file: Path) -> tuple[dict[str, int], str | None]:

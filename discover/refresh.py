@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from discover.publish import fingerprint_code, publish
+from discover.publish import Built, built_folder, fingerprint_code, publish
 from lakehouse import catalog
 from lakehouse.errors import DiscoverError, GateFailed, InputRejected
 from lakehouse.landing import batches
@@ -115,6 +115,19 @@ def rollback(
         manifest = versions.rollback(run_id)
         _Run(settings, report, versions, on_stage).document(manifest)
     return manifest
+
+
+def publish_built(settings: Settings) -> Manifest:
+    """Publish what ``discover build`` made; ``export-kb`` and ``sync-kb`` bring its documents.
+
+    Raises:
+        DiscoverError: a refresh holds the lock, or no build is waiting.
+        GateFailed: an expectation on the marts does not hold.
+
+    """
+    run_id = _new_run_id()
+    with Versions(settings.home).lock(f"publish {run_id}"):
+        return Built(built_folder(settings.home)).publish(settings, run_id)
 
 
 def _new_run_id() -> str:

@@ -28,6 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stand
 def register(app: typer.Typer) -> None:
     """Add the commands of this group to ``app``."""
     app.command("refresh")(refresh_command)
+    app.command("publish")(publish_command)
     app.command("versions")(versions_command)
     app.command("rollback")(rollback_command)
     app.command("sql")(sql_command)
@@ -125,6 +126,18 @@ def print_summary(report: Any) -> None:
         out.print(f"  documents: {documents}")
 
 
+def publish_command(as_json: AsJson = False) -> None:
+    """Publish the marts that ``discover build`` made, after checking them."""
+    from discover.refresh import publish_built
+
+    with progress.status("checking and publishing"):
+        manifest = publish_built(settings())
+    if as_json:
+        print_json(manifest.model_dump())
+    else:
+        out.print(f"published {manifest.run_id}; next: discover export-kb, discover sync-kb")
+
+
 def versions_command(as_json: AsJson = False) -> None:
     """The kept versions, newest first."""
     versions = Versions(settings().home)
@@ -137,7 +150,9 @@ def versions_command(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("", "run", "published (UTC)", "data through", "customers", "transactions")
+    table = Table("")
+    for name in ("run", "published (UTC)", "data through", "customers", "transactions"):
+        table.add_column(name, no_wrap=True)
     for row in rows:
         table.add_row(
             "→" if row["current"] else "",

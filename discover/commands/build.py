@@ -12,8 +12,11 @@ import typer
 from rich.table import Table
 
 from discover.context import settings
+from discover.publish import Built, built_folder, fingerprint_code
+from lakehouse import catalog
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import GateFailed
+from lakehouse.settings import Settings
 from lakehouse.users import read_grants
 from lakehouse.versions import Versions
 
@@ -39,8 +42,9 @@ def build_command(
     from discover.build import build
 
     current = settings()
-    work_dir = current.home / "work" / "build"
-    work_dir.mkdir(parents=True, exist_ok=True)
+    work_dir = built_folder(current.home)
+    shutil.rmtree(work_dir, ignore_errors=True)
+    work_dir.mkdir(parents=True)
     with progress.status("dbt build"):
         report = build(
             current,
@@ -64,6 +68,8 @@ def build_command(
             f"dbt: {len(report.failures)} failed, first {report.failures[0]}",
             f"see {work_dir}/logs",
         )
+    Built(work_dir).record(*_fingerprints(current, partial=bool(args)))
+    progress.print("next: discover check marts, discover publish")
 
 
 def docs_command(
@@ -77,6 +83,16 @@ def docs_command(
     with _server(site, port) as server:
         out.print(f"dbt docs: http://127.0.0.1:{server.server_port} (stop with Ctrl+C)")
         server.serve_forever()
+
+
+def _fingerprints(current: Settings, *, partial: bool) -> tuple[dict[str, str], str]:
+    """What the marts were built from; unknown where some of it is not in the raw tables yet."""
+    from discover.refresh import fingerprint_inputs
+    from ingest.flatten import pending_batches
+
+    pending = any(pending_batches(current, source) for source in catalog.SOURCES)
+    inputs = {} if partial or pending else fingerprint_inputs(current)
+    return inputs, fingerprint_code()
 
 
 def _copy_of_published(home: Path, work_dir: Path) -> Path:

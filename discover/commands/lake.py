@@ -71,11 +71,16 @@ def _check(boundary: str) -> CheckReport:
         from expectations.raw import check_raw
 
         return check_raw(settings())
+    from discover.publish import Built, built_folder
     from expectations.marts import check_marts
     from lakehouse.versions import Versions
 
-    versions = Versions(settings().home)
-    return check_marts(settings(), versions.marts_file(versions.require_current().run_id))
+    current = settings()
+    built = Built(built_folder(current.home))
+    if built.exists:
+        return check_marts(current, built.marts_file)
+    versions = Versions(current.home)
+    return check_marts(current, versions.marts_file(versions.require_current().run_id))
 
 
 def _waiting(verb: str, what: str) -> contextlib.AbstractContextManager[object]:
