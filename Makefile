@@ -40,7 +40,13 @@ lint: $(READY) ## format, lint, types, layers, SQL, dbt rules, compose schema
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m discover.lint
+	$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests/*.sql
+	for target in offline trino athena; do \
+	  (cd dbt_project && ../$(VENV)/bin/dbt --quiet parse --no-partial-parse --target $$target) || exit 1; done
+	(cd dbt_project && ../$(VENV)/bin/dbt --quiet parse --no-partial-parse --target offline)
+	$(VENV)/bin/dbt-bouncer --config-file dbt-bouncer.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 format: $(READY) ## format Python and fix what ruff can
 	$(VENV)/bin/ruff check --fix .

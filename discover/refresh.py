@@ -214,7 +214,8 @@ class _Run:
     def _publish_new(self, inputs: dict[str, str], code: str) -> Manifest:
         self._flatten()
         self._check_raw()
-        self._build()
+        published = self.versions.current()
+        self._build(anew=published is None or published.code != code)
         self._check_marts()
         return self._publish(inputs, code)
 
@@ -232,7 +233,7 @@ class _Run:
         with self._stage("check raw") as stage:
             _require(check_raw(self.settings), stage)
 
-    def _build(self) -> None:
+    def _build(self, *, anew: bool) -> None:
         from discover.build import build
 
         with self._stage("build") as stage:
@@ -243,8 +244,8 @@ class _Run:
                 self.settings,
                 marts_file=self.versions.candidate(self.report.run_id),
                 work_dir=work,
-                # Unit tests judge the code, which CI does; a refresh judges the data.
-                args=["--exclude-resource-type", "unit_test"],
+                # What older code stored in an incremental fact may not be what this code makes.
+                args=["--full-refresh"] if anew else (),
                 entitlements=read_grants(self.settings.home),
             )
             self.report.tables = dict(built.tables)
