@@ -4,11 +4,12 @@ const MONEY = new Intl.NumberFormat("en-CA", { style: "currency", currency: "CAD
 const WHOLE = new Intl.NumberFormat("en-CA", { maximumFractionDigits: 0 });
 const FRACTION = new Intl.NumberFormat("en-CA", { maximumFractionDigits: 2 });
 const SHOWN_ROWS = 12;
+const LISTED_ROWS = 3;
 
 /** The element of one answer; `onWiden` asks the same question without the dashboard's filters. */
 export function answerElement(answer, { narrowed, onWiden }) {
   const box = make("article", `answer ${answer.status}`);
-  box.append(make("p", "sentence", answer.answer));
+  box.append(sentence(answer.answer, answer.rows?.length ?? 0));
   if (answer.rows?.length && (answer.rows.length > 1 || answer.columns.length > 1)) {
     box.append(table(answer.columns, answer.rows));
   }
@@ -31,11 +32,31 @@ export function answerElement(answer, { narrowed, onWiden }) {
   return box;
 }
 
+/** A run's id without its fractions of a second. */
+export function shortRun(id) {
+  return id.split(".")[0];
+}
+
 export function make(tag, className = "", text = "") {
   const element = document.createElement(tag);
   if (className) element.className = className;
   if (text) element.textContent = text;
   return element;
+}
+
+function sentence(text, rows) {
+  const said = make("p", "sentence", text);
+  const colon = text.indexOf(": ");
+  if (rows <= LISTED_ROWS || colon < 0) return said;
+  // A long list reads better as the table below; its words stay a click away.
+  said.textContent = text.slice(0, colon);
+  const words = make("button", "words", "in words");
+  words.type = "button";
+  words.addEventListener("click", () => {
+    said.textContent = text;
+  });
+  said.append(words);
+  return said;
 }
 
 function table(columns, rows) {
@@ -76,8 +97,10 @@ function citations(list) {
   row.setAttribute("aria-label", "Sources");
   for (const citation of list) {
     const item = make("li", `citation ${citation.kind}`);
-    item.append(make("span", "kind", citation.kind), citation.title || citation.id);
-    item.title = citation.id;
+    const isRun = citation.kind === "run";
+    item.append(make("span", "kind", isRun ? "version" : citation.kind));
+    item.append(isRun ? shortRun(citation.id) : citation.title || citation.id);
+    item.title = isRun ? citation.title : citation.id;
     row.append(item);
   }
   return row;

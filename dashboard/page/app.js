@@ -1,6 +1,6 @@
 // The host page: the embedded dashboard, the chat beside it, and the filters that join the two.
 
-import { answerElement, make } from "./answer.js";
+import { answerElement, make, shortRun } from "./answer.js";
 import { scopeOf, wordsOf } from "./scope.js";
 
 const byId = (id) => document.getElementById(id);
@@ -165,8 +165,8 @@ function showAbout(about) {
   byId("user").textContent = about.user ?? "nobody";
   if (about.version) {
     byId("data-through").textContent = about.version.data_through ?? "—";
-    byId("version").textContent = about.version.run_id;
-    byId("version").title = `Published ${about.version.published_at}`;
+    byId("version").textContent = shortRun(about.version.run_id);
+    byId("version").title = `${about.version.run_id}, published ${about.version.published_at}`;
   }
   byId("facts").hidden = false;
 }

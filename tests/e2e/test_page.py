@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from dashboard.figures import charts, mart_rows
 from lakehouse.duck import connect_published
@@ -44,7 +44,7 @@ def marts(site: Site) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def one(marts: duckdb.DuckDBPyConnection, sql: str) -> object:
+def one(marts: duckdb.DuckDBPyConnection, sql: str) -> Any:
     (row,) = marts.execute(sql).fetchall()
     return row[0]
 
@@ -57,14 +57,14 @@ def show(page: Page, tab: str) -> None:
     frame(page).get_by_role("tab", name=tab).click()
 
 
-def tile(page: Page, title: str) -> object:
+def tile(page: Page, title: str) -> Locator:
     """The big number of the chart with this title, on the tab that is shown."""
     heading = frame(page).get_by_text(title, exact=True)
     holder = frame(page).locator(".dashboard-chart:visible, .chart-slice:visible")
     return holder.filter(has=heading).locator(".header-line").first
 
 
-def ask(page: Page, question: str) -> object:
+def ask(page: Page, question: str) -> Locator:
     """Ask, and wait for the answer; the newest answer's element."""
     before = page.locator(".answer").count()
     page.fill("#question", question)

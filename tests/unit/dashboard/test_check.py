@@ -12,6 +12,7 @@ import pytest
 import dashboard.check
 from dashboard.check import check
 from dashboard.figures import Rows, charts, mart_rows
+from dashboard.guest import GuestTokens
 from dashboard.load import Loaded, fingerprint, read_assets
 from lakehouse.duck import connect_published
 from lakehouse.settings import Settings
@@ -35,7 +36,7 @@ def superset(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Rows]
     )
     given = figures(bank)
     monkeypatch.setattr(dashboard.check, "ensure_loaded", lambda settings: loaded)
-    monkeypatch.setattr(dashboard.check.GuestTokens, "mint", lambda self, user, now: "token")
+    monkeypatch.setattr(GuestTokens, "mint", lambda self, user, now: "token")
     monkeypatch.setattr(
         dashboard.check, "superset_rows", lambda guest, now, chart: given[chart.key]
     )
