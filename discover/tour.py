@@ -50,8 +50,8 @@ def demo(load: Callable[[], Settings]) -> None:
     with _step("services"):
         up(home)
     settings = load()
-    end = _today(settings) - timedelta(days=1)
-    delivered = home / "demo" / end.isoformat()
+    delivered = _first_delivery(settings)
+    end = date.fromisoformat(delivered.name)
     _generate(settings, delivered, end)
     _stream(settings)
     _refresh(settings, delivered)
@@ -156,10 +156,10 @@ def day2(load: Callable[[], Settings]) -> None:
     """
     settings = load()
     before = Versions(settings.home).require_current()
-    delivered = sorted(path for path in (settings.home / "demo").glob("20*") if path.is_dir())
-    if not delivered:
+    delivered = _first_delivery(settings)
+    if not delivered.exists():
         raise DiscoverError("day 2 follows the demo", "run: make demo")
-    files = _deliver_day2(settings, delivered[-1])
+    files = _deliver_day2(settings, delivered)
     report = _refresh(settings, files.pop("folder"), files)
     after = Versions(settings.home).require_current()
     for mart, rows in after.tables.items():
@@ -204,8 +204,15 @@ def _require_disk(home: Path) -> None:
         )
 
 
-def _today(settings: Settings) -> date:
-    return datetime.now(ZoneInfo(settings.timezone)).date()
+def _first_delivery(settings: Settings) -> Path:
+    """Folder of the demo's files, named for their last day: yesterday, when it is made.
+
+    A demo repeated on another day delivers the same files again, not sixty further days.
+    """
+    folder = settings.home / "demo"
+    made = sorted(path for path in folder.glob("20*") if path.is_dir())
+    yesterday = datetime.now(ZoneInfo(settings.timezone)).date() - timedelta(days=1)
+    return made[0] if made else folder / yesterday.isoformat()
 
 
 @contextlib.contextmanager
