@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from dashboard.figures import charts
 from dashboard.guest import GuestTokens, days
 from dashboard.load import loaded
 from lakehouse.errors import DiscoverError
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load
 from lakehouse.versions import Versions
 
 PAGE = Path(__file__).parent / "page"
@@ -30,7 +31,7 @@ FILES = {
 def router(settings: Settings) -> APIRouter:
     """The page and its three endpoints, for the one user that the settings name."""
     routes = APIRouter()
-    tokens = GuestTokens(settings)
+    tokens = cache(GuestTokens)
 
     @routes.get("/", include_in_schema=False)
     def page() -> FileResponse:
@@ -46,7 +47,8 @@ def router(settings: Settings) -> APIRouter:
     @routes.get("/api/about")
     def about() -> dict[str, Any]:
         """Who looks at what: user, published version, where the dashboard is, questions to ask."""
-        now = loaded(settings)
+        at_hand = current(settings)
+        now = loaded(at_hand)
         manifest = Versions(settings.home).current()
         return {
             "user": settings.user,
@@ -57,7 +59,7 @@ def router(settings: Settings) -> APIRouter:
                 "published_at": manifest.published_at,
                 "data_through": manifest.data_through,
             },
-            "dashboard": now and {"superset": settings.superset_url, "id": now.embedded},
+            "dashboard": now and {"superset": now.superset, "id": now.embedded},
             "questions": [{"tab": c.tab, "chart": c.title, "ask": c.question} for c in charts()],
         }
 
@@ -73,18 +75,28 @@ def router(settings: Settings) -> APIRouter:
     ) -> dict[str, str | None]:
         """The first and last day of a range as the dashboard's date filter words it."""
         try:
-            first, last = days(settings.superset_url, _mint(), within)
+            first, last = days(current(settings).superset_url, _mint(), within)
         except DiscoverError as error:
             raise HTTPException(503, str(error)) from None
         return {"from": first, "to": last}
 
     def _mint() -> str:
-        now = loaded(settings)
+        at_hand = current(settings)
+        now = loaded(at_hand)
         if now is None or not settings.user:
             raise HTTPException(503, "no dashboard is loaded — run: discover dashboard up")
         try:
-            return tokens.mint(settings.user, now)
+            return tokens(at_hand).mint(settings.user, now)
         except DiscoverError as error:
             raise HTTPException(503, str(error)) from None
 
     return routes
+
+
+def current(settings: Settings) -> Settings:
+    """The settings with Superset's address of this moment.
+
+    Superset starts after the page and, where its port is taken, moves then.
+    """
+    address = load(settings.home, settings.profile).superset_url
+    return settings.model_copy(update={"superset_url": address})

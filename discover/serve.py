@@ -27,12 +27,13 @@ def create_app(settings: Settings) -> FastAPI:
     here = urlsplit(settings.page_url).hostname or "127.0.0.1"
     hosts = sorted({here, "127.0.0.1", "localhost"})
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    policy = content_security_policy(settings.superset_url)
 
     @app.middleware("http")
     async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
         response = await call_next(request)
-        response.headers["Content-Security-Policy"] = policy
+        response.headers["Content-Security-Policy"] = content_security_policy(
+            dashboard.app.current(settings).superset_url
+        )
         response.headers["X-Content-Type-Options"] = "nosniff"
         # Superset compares the embedding page's address with those it was told.
         response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"

@@ -11,13 +11,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from dashboard.app import FILES, PAGE, router
+from dashboard.app import FILES, PAGE, current, router
 from dashboard.figures import charts
+from dashboard.load import Loaded, fingerprint
 from lakehouse.settings import Settings
 
 
@@ -61,6 +63,19 @@ def test_without_a_loaded_dashboard_there_is_no_token(page: str) -> None:
     status, body = fetch(f"{page}/api/token", method="POST")
     assert status == 503
     assert "discover dashboard up" in json.loads(body)["detail"]
+
+
+def test_it_follows_superset_to_a_port_that_was_chosen_later(page: str, bank: Settings) -> None:
+    ports = {"superset": {"ports": {"http": 23456}}}
+    (bank.home / "services.json").write_text(json.dumps(ports))
+    moved = current(bank)
+    assert moved.superset_url == "http://127.0.0.1:23456"
+    loaded = Loaded(moved.superset_url, "e", 1, {}, {}, fingerprint(moved))
+    memory = bank.home / "services" / "superset" / "loaded.json"
+    memory.parent.mkdir(parents=True)
+    memory.write_text(json.dumps(asdict(loaded)))
+    about = json.loads(fetch(f"{page}/api/about")[1])
+    assert about["dashboard"] == {"superset": "http://127.0.0.1:23456", "id": "e"}
 
 
 def test_it_serves_its_own_files_and_no_others(page: str) -> None:
