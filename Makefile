@@ -24,7 +24,7 @@ down: ## stop all services; data stays
 	@if [ -x $(DISCOVER) ]; then $(DISCOVER) down; fi
 
 clean: down ## remove data, environments and build output
-	rm -rf .discover .venv .venv-ministack .venv-superset dbt_project/target dbt_project/logs
+	rm -rf .discover .venv .venv-* .jars dbt_project/target dbt_project/logs
 	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 ##@ Develop
