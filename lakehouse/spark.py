@@ -1,4 +1,4 @@
-"""One Spark session, whoever answers: Sail in this process, or a classic Spark set up outside.
+"""One Spark session, whoever answers: a Sail of our own, or a classic Spark set up outside.
 
 A job asks for ``session(settings, engine)`` and never for the engine again.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from lakehouse.catalog import TABLE_BUCKET
-from lakehouse.errors import ServiceUnavailable, UsageError
-from lakehouse.settings import Settings
+from lakehouse.errors import DiscoverError, ServiceUnavailable, UsageError
+from lakehouse.settings import REPOSITORY, Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,7 +30,7 @@ Engine = Literal["sail", "spark"]
 def session(settings: Settings, engine: Engine = "sail") -> Iterator[SparkSession]:
     """A session whose catalog ``lake`` is the Iceberg catalog and whose zone is UTC.
 
-    ``sail`` starts a Spark Connect server inside this process, on a free loopback port, and stops
+    ``sail`` starts a Spark Connect server beside this process, on a free loopback port, and stops
     it at the end. ``spark`` takes the classic session that ``spark-submit`` or ``SPARK_CONF_DIR``
     describes: master, jars, catalog and keys are the cluster's business.
 
@@ -46,24 +48,47 @@ def session(settings: Settings, engine: Engine = "sail") -> Iterator[SparkSessio
 
 @contextlib.contextmanager
 def _sail(settings: Settings) -> Iterator[SparkSession]:
-    # Sail reads its configuration from the environment once, when the server is made, and the
-    # object store's keys when a bucket is first touched: both are set as long as it runs.
-    with _environment(sail_environment(settings, _catalog_token(settings))):
-        from pysail.spark import SparkConnectServer
-        from pyspark.sql import SparkSession
+    from pyspark.sql import SparkSession
 
-        server = SparkConnectServer("127.0.0.1", 0)
-        server.start(background=True)
+    with _sail_server(sail_environment(settings, _catalog_token(settings))) as port:
+        # Not getOrCreate: an older session of this process would point at a stopped server.
+        spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
         try:
-            _, port = server.listening_address
-            # Not getOrCreate: an older session of this process would point at a stopped server.
-            spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
-            try:
-                yield spark
-            finally:
-                spark.stop()
+            yield spark
         finally:
-            server.stop()
+            spark.stop()
+
+
+@contextlib.contextmanager
+def _sail_server(changes: Mapping[str, str | None]) -> Iterator[int]:
+    """A Sail server of this block's own; gives its port. It ends with the block or with us."""
+    environment = {**os.environ, **{name: value for name, value in changes.items() if value}}
+    for name in (name for name, value in changes.items() if value is None):
+        environment.pop(name, None)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "lakehouse.sail_server"],
+        env=environment,
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        port = server.stdout.readline().strip()
+        if not port:
+            raise DiscoverError(
+                f"Sail did not start (exit code {server.wait()})", "run: discover doctor"
+            )
+        yield int(port)
+    finally:
+        server.stdin.close()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        server.stdout.close()
 
 
 @contextlib.contextmanager
@@ -113,6 +138,7 @@ def sail_environment(settings: Settings, token: str | None) -> dict[str, str | N
         environment |= {
             "AWS_ACCESS_KEY_ID": settings.lake_access_key_id,
             "AWS_SECRET_ACCESS_KEY": settings.lake_secret_access_key.get_secret_value(),
+            "AWS_EC2_METADATA_DISABLED": "true",
         }
     else:
         del environment["AWS_PROFILE"], environment["AWS_SESSION_TOKEN"]
