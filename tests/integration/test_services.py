@@ -102,7 +102,7 @@ def read(settings: Settings) -> dict[str, int]:
         bootstrap_servers=settings.kafka_bootstrap,
         auto_offset_reset="earliest",
         group_id=None,
-        consumer_timeout_ms=10_000,
+        consumer_timeout_ms=60_000,
     )
     message = next(iter(consumer))
     consumer.close()
