@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.settings import Settings
@@ -134,6 +135,8 @@ def iceberg(settings: Settings) -> Catalog:
         properties["s3.endpoint"] = settings.lake_endpoint
     if settings.lake_access_key_id and settings.lake_secret_access_key:
         secret = settings.lake_secret_access_key.get_secret_value()
+        # Else the S3 client inside PyArrow asks EC2's metadata address, keys or not.
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
         properties |= {
             "credential": f"{settings.lake_access_key_id}:{secret}",
             "oauth2-server-uri": f"{settings.catalog_uri}/v1/oauth/tokens",

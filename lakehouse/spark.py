@@ -53,6 +53,8 @@ def _sail(settings: Settings) -> Iterator[SparkSession]:
     with _sail_server(sail_environment(settings, _catalog_token(settings))) as port:
         # Not getOrCreate: an older session of this process would point at a stopped server.
         spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+        # Picking up a broken stream is for networks; here it only costs a call an answer.
+        spark.client.disable_reattachable_execute()
         try:
             yield spark
         finally:
