@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 
@@ -10,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from discover.context import take_global_options
-from lakehouse.console import progress
+from lakehouse.console import progress, tolerate_narrow_terminals
 from lakehouse.errors import DiscoverError
 
 COMMAND_MODULES = (
@@ -41,10 +42,12 @@ for _name in COMMAND_MODULES:
 
 def main() -> None:
     """Run one command; turn every failure into one line and its exit code."""
-    arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    tolerate_narrow_terminals()
+    # What is written here holds customers: it is its owner's alone, whoever may pass by.
+    os.umask(0o077)
+    debug = False
     try:
-        arguments = take_global_options([word for word in arguments if word != "--debug"])
+        arguments, debug = take_global_options(sys.argv[1:])
         app(args=arguments, prog_name="discover")
     except DiscoverError as error:
         if debug:

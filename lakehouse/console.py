@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sys
 from typing import Any
@@ -21,6 +23,25 @@ def note(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """One JSON document, and nothing else, on standard output."""
-    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
+    """One JSON document, and nothing else, on standard output: UTF-8, or escapes where that isn't.
+
+    Raises:
+        ValueError: a number that JSON can't hold; bring it into words before.
+
+    """
+    ascii_only = not _speaks_unicode(sys.stdout)
+    text = json.dumps(document, default=str, ensure_ascii=ascii_only, allow_nan=False)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def tolerate_narrow_terminals() -> None:
+    """On a terminal or a pipe that isn't UTF-8, a letter that it lacks becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _speaks_unicode(stream):
+            with contextlib.suppress(io.UnsupportedOperation):
+                stream.reconfigure(errors="replace")
+
+
+def _speaks_unicode(stream: Any) -> bool:
+    return str(getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")

@@ -131,7 +131,8 @@ def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
-    connection.execute(f"ATTACH '{file}' AS marts (READ_ONLY)")
+    path = str(file).replace("'", "''")
+    connection.execute(f"ATTACH '{path}' AS marts (READ_ONLY)")
     connection.execute("USE marts")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import signal
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from discover.context import settings
@@ -194,7 +196,10 @@ def sql_command(
     run_id = versions.get(version).run_id if version else versions.require_current().run_id
     with connect_published(versions.marts_file(run_id)) as connection:
         try:
-            result = connection.execute(query)
+            statements = connection.extract_statements(query)
+            if len(statements) != 1:
+                raise UsageError(f"{len(statements)} SQL statements", "write one")
+            result = connection.execute(statements[0])
             columns = [column[0] for column in result.description or []]
             rows = result.fetchall()
         except duckdb.Error as error:
@@ -202,6 +207,9 @@ def sql_command(
                 str(error).splitlines()[0], "see: discover sql 'SHOW TABLES'"
             ) from None
     if as_json:
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise UsageError(f"two columns are called {twice[0]}", "tell them apart with AS")
         printable = [dict(zip(columns, map(plain, row), strict=True)) for row in rows]
         print_json({"columns": columns, "rows": printable})
     elif as_csv:
@@ -209,16 +217,23 @@ def sql_command(
         writer.writerow(columns)
         writer.writerows(rows)
     else:
-        table = Table(*columns)
+        table = Table(*map(escape, columns))
         for row in rows:
-            table.add_row(*("" if value is None else str(value) for value in row))
+            table.add_row(*("" if value is None else escape(str(value)) for value in row))
         out.print(table)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: decimals and times as strings, numbers and booleans as they are."""
+    """A value as JSON holds it: decimals and times as strings, numbers and booleans as they are.
+
+    JSON has no number for infinity and "not a number": these are strings too.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, Decimal):

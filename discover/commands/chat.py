@@ -185,26 +185,31 @@ def _ids(text: str) -> list[int]:
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text())
-    except FileNotFoundError:
-        raise UsageError(f"no file {file}", "check its path") from None
-    except json.JSONDecodeError as error:
+        return json.loads(_text(file))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is no JSON: {error}", "mend it") from None
 
 
-def _lines(file: Path) -> list[tuple[int, str]]:
+def _text(file: Path) -> str:
     try:
-        text = file.read_text()
+        # Editors on Windows put a byte order mark in front.
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"no file {file}", "check its path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} can't be read: {error}", "give a file of UTF-8 text") from None
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
     # Not splitlines: a question may hold a character that Unicode calls a line's end.
-    return [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    lines = enumerate(_text(file).split("\n"), start=1)
+    return [(number, line) for number, line in lines if line.strip()]
 
 
 def _line(number: int, text: str) -> dict[str, Any]:
     try:
         asked = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UsageError(f"line {number} is no JSON: {error}", "one object a line") from None
     if not isinstance(asked, dict) or not isinstance(asked.get("question"), str):
         raise UsageError(f"line {number} has no question", 'write {"id": …, "question": "…"}')

@@ -65,7 +65,7 @@ def sync_kb(as_json: JsonFlag = False) -> None:
 
 
 def document(
-    customer_id: Annotated[int, typer.Argument(help="The customer's id.")],
+    customer_id: Annotated[int, typer.Argument(help="The customer's id.", max=2**63 - 1)],
     markdown: Annotated[
         bool, typer.Option("--markdown", help="The rendition that Bedrock reads.")
     ] = False,
@@ -81,7 +81,10 @@ def document(
         )
     json_path, markdown_path, _ = customer_paths(customer_id)
     objects = customer_objects(facts)
-    sys.stdout.write(objects[markdown_path if markdown else json_path].decode())
+    # The very bytes, on any terminal.
+    sys.stdout.flush()
+    sys.stdout.buffer.write(objects[markdown_path if markdown else json_path])
+    sys.stdout.buffer.flush()
 
 
 @contextmanager

@@ -1,29 +1,48 @@
 """Global options stand anywhere; values print as the contract says."""
 
+import json
+import os
+import subprocess
+import sys
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
+import duckdb
 import pytest
 
+from discover import context
 from discover.commands.batch import parse_interval, plain
 from discover.context import take_global_options
 from lakehouse.errors import UsageError
+from lakehouse.versions import Manifest, Versions
+
+
+@pytest.fixture(autouse=True)
+def _options_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "_given", {})
 
 
 def test_global_options_are_taken_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCOVER_HOME", "")
     monkeypatch.setenv("DISCOVER_PROFILE", "")
     arguments = ["sql", "SELECT 1", "--home", "/tmp/a", "--json", "--profile=local"]
-    assert take_global_options(arguments) == ["sql", "SELECT 1", "--json"]
+    assert take_global_options(arguments) == (["sql", "SELECT 1", "--json"], False)
 
 
 def test_what_follows_two_dashes_belongs_to_dbt() -> None:
-    assert take_global_options(["build", "--", "--profile", "x"]) == [
-        "build",
-        "--",
-        "--profile",
-        "x",
-    ]
+    arguments = ["build", "--", "--profile", "x", "--debug"]
+    assert take_global_options(arguments) == (arguments, False)
+
+
+def test_debug_stands_anywhere() -> None:
+    assert take_global_options(["sql", "--debug", "SELECT 1"]) == (["sql", "SELECT 1"], True)
+
+
+@pytest.mark.parametrize("words", [["--home"], ["--home="], ["--home", ""], ["--profile="]])
+def test_an_empty_home_is_not_the_default_one(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="has no value"):
+        take_global_options(["status", *words])
 
 
 def test_decimals_print_as_exact_strings() -> None:
@@ -36,6 +55,69 @@ def test_decimals_print_as_exact_strings() -> None:
         3,
         ["0.10"],
     ]
+
+
+def test_what_json_has_no_number_for_is_a_string_and_structs_stay_structs() -> None:
+    row = [float("nan"), float("-inf"), 1.5, {"amount": Decimal("0.10"), "inner": [{"x": None}]}]
+    assert [plain(value) for value in row] == [
+        "nan",
+        "-inf",
+        1.5,
+        {"amount": "0.10", "inner": [{"x": None}]},
+    ]
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", "from discover.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **environment})
+
+
+@pytest.fixture
+def published_home(tmp_path: Path) -> Path:
+    """A home with a blank and a quote in its name, and one published mart."""
+    home = tmp_path / "it's a home"
+    versions = Versions(home)
+    with duckdb.connect(str(versions.candidate("r1"))) as connection:
+        connection.execute("CREATE TABLE dim_customers AS SELECT 'Zoë · [b]#1[/]' AS label")
+    versions.publish(
+        Manifest(run_id="r1", published_at="2026-11-24", inputs={}, code="c", tables={})
+    )
+    return home
+
+
+def test_a_terminal_without_utf8_gets_results_and_json_stays_exact(published_home: Path) -> None:
+    narrow = {"PYTHONIOENCODING": "ascii"}
+    query = ("sql", "SELECT label FROM dim_customers", "--home", str(published_home))
+    told = _run(*query, **narrow)
+    assert told.returncode == 0
+    assert b"Zo? ? [b]#1[/]" in told.stdout
+    exact = _run(*query, "--json", **narrow)
+    assert json.loads(exact.stdout)["rows"] == [{"label": "Zoë · [b]#1[/]"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", "0 SQL statements"),
+        ("SELECT 1; SELECT 2", "2 SQL statements"),
+        ("SELECT 1 AS a, 2 AS a", "two columns are called a"),
+    ],
+)
+def test_a_query_whose_result_would_lose_something_is_refused(
+    published_home: Path, query: str, told: str
+) -> None:
+    refused = _run("sql", query, "--json", "--home", str(published_home))
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    assert told in refused.stderr.decode()
+
+
+def test_what_a_command_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ("--customers", "2", "--days", "1", "--seed", "1", "--out", str(out))
+    assert _run("generate", *options).returncode == 0
+    written = [out, *out.rglob("*")]
+    assert len(written) > 1
+    assert not any(path.stat().st_mode & 0o077 for path in written)
 
 
 @pytest.mark.parametrize(("text", "hours"), [("90m", 1.5), ("6h", 6), ("1d", 24)])
