@@ -86,6 +86,33 @@ def build(
     )
 
 
+def build_views(settings: Settings, *, marts_file: Path, work_dir: Path) -> None:
+    """Make the seeds and views that a part of the project stands on; they cost next to nothing.
+
+    Raises:
+        ServiceUnavailable: the lake does not answer.
+        DiscoverError: dbt could not make one of them.
+
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    results = run_dbt(
+        settings,
+        [
+            *("build", "--select", "resource_type:seed", "staging", "intermediate"),
+            *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
+        ],
+        target="local",
+        work_dir=work_dir,
+        environment={
+            "DISCOVER_MARTS_FILE": str(marts_file),
+            "DISCOVER_WORK_FILE": str(work_dir / "work.duckdb"),
+        },
+    )
+    failed = [_sentence(result) for result in results if str(result.status) in _FAILED]
+    if failed:
+        raise DiscoverError(f"dbt: {failed[0]}", f"see {work_dir}/logs")
+
+
 def build_docs(settings: Settings) -> Path:
     """The documentation site of dbt as one page, with lineage from sources to exposures.
 

@@ -39,16 +39,19 @@ def build_command(
     ] = False,
 ) -> None:
     """Build and test the marts aside, on a copy of the published version; publishes nothing."""
-    from discover.build import build
+    from discover.build import build, build_views
 
     current = settings()
     work_dir = built_folder(current.home)
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
+    marts_file = _copy_of_published(current.home, work_dir)
     with progress.status("dbt build"):
+        if args:
+            build_views(current, marts_file=marts_file, work_dir=work_dir)
         report = build(
             current,
-            marts_file=_copy_of_published(current.home, work_dir),
+            marts_file=marts_file,
             work_dir=work_dir,
             args=args or (),
             entitlements=read_grants(current.home),

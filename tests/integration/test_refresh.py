@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from discover.cli import app
 from discover.refresh import refresh
 from lakehouse.duck import connect_published
 from lakehouse.versions import Versions
@@ -78,6 +80,19 @@ def test_the_same_again_is_unchanged(published: Published) -> None:
     report = refresh(published.settings, published.inputs)
     assert report.state == "unchanged"
     assert report.documents["puts"] == 0
+    assert Versions(published.settings.home).require_current() == before
+
+
+def test_a_part_is_built_aside_without_the_rest(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCOVER_HOME", str(published.settings.home))
+    before = Versions(published.settings.home).require_current()
+    built = CliRunner().invoke(app, ["build", "--json", "--", "--select", "fct_loans"])
+    assert built.exit_code == 0, built.exception
+    document = json.loads(built.stdout)
+    assert document["failures"] == []
+    assert document["tables"] == published.report.tables
     assert Versions(published.settings.home).require_current() == before
 
 
