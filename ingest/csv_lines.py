@@ -31,6 +31,7 @@ class CsvRows:
     table: pa.Table
     rejects: list[Reject]
     lines: Lines
+    header: list[str]
 
 
 def read_csv(
@@ -50,7 +51,27 @@ def read_csv(
             end = lines.data.index(b"\n") + 1
             rest = Lines(lines.data[end:], lines.first_line + 1, lines.last_is_unended)
         if rest.data:
-            yield _rows(rest, header, names)
+            yield rows_of(rest, header, names)
+
+
+def rows_of(lines: Lines, header: list[str], names: Sequence[str]) -> CsvRows:
+    """The rows among some lines, with columns in the order of ``names``."""
+    data, numbers, rejects = _whole_lines(lines, len(header))
+    table, wrong = _columns(data, header, names)
+    if wrong:
+        rejects += [
+            Reject(
+                int(numbers[row - 1]),
+                "",
+                f"{found} fields where {len(header)} belong",
+                shown(lines.line(int(numbers[row - 1]))),
+            )
+            for row, found in wrong
+        ]
+        numbers = np.delete(numbers, [row - 1 for row, _ in wrong])
+    if table.num_rows != len(numbers):
+        raise AssertionError(f"{table.num_rows} rows from {len(numbers)} lines")
+    return CsvRows(table.append_column("line", [numbers]), rejects, lines, header)
 
 
 def _header(lines: Lines, names: Sequence[str]) -> list[str]:
@@ -73,25 +94,6 @@ def _header(lines: Lines, names: Sequence[str]) -> list[str]:
     elif len(found) == 1 and raw.count(b";") == len(names) - 1:
         problems = ["separated by semicolons, not commas"]
     raise FileRejected(f"header {'; '.join(problems)}", field="header", raw=raw)
-
-
-def _rows(lines: Lines, header: list[str], names: Sequence[str]) -> CsvRows:
-    data, numbers, rejects = _whole_lines(lines, len(header))
-    table, wrong = _columns(data, header, names)
-    if wrong:
-        rejects += [
-            Reject(
-                int(numbers[row - 1]),
-                "",
-                f"{found} fields where {len(header)} belong",
-                shown(lines.line(int(numbers[row - 1]))),
-            )
-            for row, found in wrong
-        ]
-        numbers = np.delete(numbers, [row - 1 for row, _ in wrong])
-    if table.num_rows != len(numbers):
-        raise AssertionError(f"{table.num_rows} rows from {len(numbers)} lines")
-    return CsvRows(table.append_column("line", [numbers]), rejects, lines)
 
 
 def _columns(

@@ -30,6 +30,7 @@ _NOT_TEXT = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstandard, not text"),
     (b"PK\x03\x04", "a zip archive, not text"),
     (b"PAR1", "Parquet, not text"),
+    (b"\xff\xfe\x00\x00", "UTF-32, not UTF-8"),
     (b"\xff\xfe", "UTF-16, not UTF-8"),
     (b"\xfe\xff", "UTF-16, not UTF-8"),
     (b"\x00\x00\xfe\xff", "UTF-32, not UTF-8"),

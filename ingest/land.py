@@ -295,11 +295,16 @@ def _deliver(
         if path.startswith("s3://"):
             found = list(_from_s3(settings, path, cleanup))
         else:
-            found = [Delivered(name, Path(name)) for name in _local(path)]
+            found = [Delivered(_as_text(name), Path(name)) for name in _local(path)]
         for file in found:
             if file.name not in seen:
                 seen.add(file.name)
                 yield file
+
+
+def _as_text(name: str) -> str:
+    """A file's name as text; bytes in it that aren't UTF-8 appear as hexadecimal."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _local(path: str) -> list[str]:

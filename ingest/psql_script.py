@@ -2,8 +2,8 @@
 
 Understood: comments, backslash commands such as the one that connects (passed over), and
 ``INSERT INTO customers (columns) VALUES (…), (…);`` with strings, whole numbers and NULL. Other
-statements are named, not run; an INSERT that can't be read whole is an error, because its rows
-would be lost.
+statements that Postgres knows are named, not run. What can't be read is an error, because its rows
+would be lost: also a statement or a backslash command that psql doesn't know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lakehouse.errors import InputRejected
 
 _TOKEN = re.compile(
     r"""
-    (?P<blank>\s+ | --[^\n]*)
+    (?P<blank>[ \t\r\n\f\v]+ | --[^\n]*)
   | (?P<command>(?m:^)[ \t]*\\[^\n]*)
   | (?P<escape>[eEbBxX]'|[uU]&['"]|\$)
   | (?P<string>'(?:[^']|'')*')
@@ -25,6 +25,19 @@ _TOKEN = re.compile(
   | (?P<sign>[(),;.])
     """,
     re.VERBOSE,
+)
+# Commands that neither read other files nor send what was typed so far.
+_COMMAND = re.compile(
+    r"[ \t]*\\(c|connect|conninfo|echo|qecho|warn|set|unset|pset|encoding|timing|x|a|t|f|H|r|p"
+    r"|prompt|restrict|unrestrict)(?![A-Za-z])(?P<arguments>.*)"
+)
+_STATEMENT = re.compile(r"insert|values|\(", re.IGNORECASE)
+_KNOWN_STATEMENTS = re.compile(
+    r"ABORT|ALTER|ANALYZE|BEGIN|CALL|CHECKPOINT|CLOSE|CLUSTER|COMMENT|COMMIT|CREATE"
+    r"|DEALLOCATE|DECLARE|DELETE|DISCARD|DO|DROP|END|EXECUTE|EXPLAIN|FETCH|GRANT|IMPORT"
+    r"|LISTEN|LOAD|LOCK|MERGE|MOVE|NOTIFY|PREPARE|REASSIGN|REFRESH|REINDEX|RELEASE|RESET"
+    r"|REVOKE|ROLLBACK|SAVEPOINT|SECURITY|SELECT|SET|SHOW|START|TABLE|TRUNCATE|UNLISTEN"
+    r"|UPDATE|VACUUM|VALUES"
 )
 _COMMENT_PART = re.compile(r"/\*|\*/")
 
@@ -64,6 +77,7 @@ def parse(text: str, table: str) -> Script:
     statement: list[_Token] = []
     for token in _tokens(text):
         if token.kind == "command" and not statement:
+            _expect_harmless(token)
             continue
         if token.text == ";" and token.kind == "sign":
             _take(statement, table, script)
@@ -101,15 +115,23 @@ def _end_of_comment(text: str, position: int, line: int) -> int:
     raise _unreadable(_Token("comment", "/*", line), "a comment that is never closed")
 
 
+def _expect_harmless(command: _Token) -> None:
+    match = _COMMAND.fullmatch(command.text)
+    if not match:
+        raise _unreadable(command, f"{command.text.strip()[:40]!r} can't be passed over")
+    if _STATEMENT.search(match["arguments"]):
+        raise _unreadable(command, "a statement stands behind a backslash command")
+
+
 def _take(statement: list[_Token], table: str, script: Script) -> None:
     if not statement:
         return
     words = [token.text.upper() for token in statement[:2]]
-    if words[0] not in ("INSERT", "COPY", "WITH"):
+    if _KNOWN_STATEMENTS.fullmatch(words[0]):
         script.not_run.append(" ".join(words))
         return
     if words != ["INSERT", "INTO"]:
-        raise _unreadable(statement[0], f"{words[0]} can't be read, only INSERT INTO … VALUES")
+        raise _unreadable(statement[0], f"{words[0][:40]} can't be read, only INSERT INTO … VALUES")
     rest = iter(statement[2:])
     if _table(rest, statement[0]) != table:
         raise _unreadable(statement[0], f"it fills another table than {table}")

@@ -29,7 +29,9 @@ class RepeatedKey(Problem):
     """An object names a key twice."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(key[:60], "key given twice")
+        # A key may be no text that can be stored: a lone surrogate.
+        shown = key[:60].encode("utf-8", "backslashreplace").decode()
+        super().__init__(shown, "key given twice")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

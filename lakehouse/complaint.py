@@ -6,6 +6,7 @@ delivered bytes; it drops every field beyond the contract and scrubs the text.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import random
@@ -48,6 +49,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _UTC_TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(\.\d{1,6})?(?:Z|\+00:00)?", re.ASCII
 )
+_TIME_INSIDE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}:\d{2}:\d{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _PAIR = re.compile(
     r"""(?P<quote>["'])(?P<key>[^"'\\]{1,100})(?P=quote)\s*:\s*"""
@@ -272,6 +274,7 @@ def _description(document: dict[str, Any]) -> str:
 
 def _occurred_at(document: dict[str, Any], received_at: datetime) -> datetime | None:
     if document.get("occurred_at") is None:
+        _expect_no_other_time(document)
         return None
     match = _UTC_TIME.fullmatch(_text(document, "occurred_at"))
     if match is None:
@@ -285,6 +288,16 @@ def _occurred_at(document: dict[str, Any], received_at: datetime) -> datetime | 
     if moment > received_at + CLOCK_TOLERANCE:
         raise _NotAComplaint("occurred_at", "in the future")
     return moment
+
+
+def _expect_no_other_time(document: dict[str, Any]) -> None:
+    """``occurred_at`` may be absent; under another name it would be lost without a trace."""
+    for name, value in document.items():
+        if name in FIELDS:
+            continue
+        likeness = difflib.SequenceMatcher(None, name.casefold()[:100], "occurred_at").ratio()
+        if likeness > 0.75 or (isinstance(value, str) and _TIME_INSIDE.search(value[:100])):
+            raise _NotAComplaint("occurred_at", "missing, and an unknown field looks like it")
 
 
 def _keepable(message: bytes | None, document: Any) -> str:

@@ -26,7 +26,10 @@ CONTRACT = CsvContract(
             _email.typed,
             (
                 *_email.rules,
-                Rule(r"regexp_full_match(email, '[^@\s]+@[^@\s]+')", "not an e-mail address"),
+                Rule(
+                    r"regexp_full_match(email, '[^@\s\p{Z}]+@[^@\s\p{Z}]+')",
+                    "not an e-mail address",
+                ),
             ),
         ),
         text("city", 50),
