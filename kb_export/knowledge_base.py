@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse import catalog, clients
 from lakehouse.duck import connect_published
 from lakehouse.errors import DiscoverError, ServiceUnavailable
+from lakehouse.services.own import require_own
 from lakehouse.settings import Settings
 from lakehouse.versions import Versions
 
@@ -314,6 +315,7 @@ def _ingest(
 def _reachable(settings: Settings) -> Iterator[None]:
     from botocore.exceptions import EndpointConnectionError, HTTPClientError
 
+    require_own(settings, "ministack", settings.aws_endpoint)
     try:
         yield
     except (EndpointConnectionError, HTTPClientError) as error:

@@ -23,6 +23,7 @@ from kb_export import document, portfolio, rows
 from lakehouse import catalog, clients
 from lakehouse.duck import connect_published
 from lakehouse.errors import ServiceUnavailable
+from lakehouse.services.own import require_own
 from lakehouse.settings import Settings
 from lakehouse.versions import Versions
 
@@ -92,6 +93,7 @@ def ensure_bucket(settings: Settings) -> None:
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
+    require_own(settings, "ministack", settings.knowledge_base_endpoint)
     s3 = clients.knowledge_base_s3(settings)
     try:
         s3.head_bucket(Bucket=catalog.KNOWLEDGE_BASE_BUCKET)

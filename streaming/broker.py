@@ -20,6 +20,7 @@ from kafka.errors import (
 
 from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
 from lakehouse.errors import ServiceUnavailable
+from lakehouse.services.own import require_own
 from lakehouse.settings import Settings
 
 PARTITIONS = 4
@@ -199,6 +200,7 @@ def require_broker(settings: Settings) -> None:
         ServiceUnavailable: none does.
 
     """
+    require_own(settings, "kafka", settings.kafka_bootstrap)
     if not listens(settings):
         raise _unavailable(settings)
 

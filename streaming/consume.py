@@ -15,6 +15,7 @@ from kafka.errors import KafkaError
 from lakehouse import clients
 from lakehouse.catalog import DYNAMODB_GROUP
 from lakehouse.errors import ServiceUnavailable
+from lakehouse.services.own import require_own
 from lakehouse.settings import Settings
 from streaming import broker, table
 from streaming.batch_write import BatchWriter, Stopped
@@ -139,6 +140,7 @@ def require_table(settings: Settings) -> DynamoDBClient:
         ServiceUnavailable: DynamoDB does not answer.
 
     """
+    require_own(settings, "ministack", settings.aws_endpoint)
     client = clients.dynamodb(settings)
     try:
         table.ensure(client)

@@ -52,7 +52,9 @@ def sync_kb(as_json: JsonFlag = False) -> None:
     def tell(status: str, scanned: int) -> None:
         console.progress.print(f"ingestion {status.lower()}: {scanned:,} documents scanned")
 
-    report = sync(settings(), on_progress=tell)
+    current = settings()
+    Versions(current.home).require_current()
+    report = sync(current, on_progress=tell)
     if as_json:
         console.print_json(asdict(report))
     else:

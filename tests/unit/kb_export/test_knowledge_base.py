@@ -89,6 +89,7 @@ def _result(customer_id: int | None, score: float) -> dict[str, Any]:
 @pytest.fixture
 def bedrock(monkeypatch: pytest.MonkeyPatch) -> Bedrock:
     fake = Bedrock()
+    monkeypatch.setattr(knowledge_base, "require_own", lambda *_: None)
     monkeypatch.setattr(clients, "bedrock_agent", lambda _settings: fake)
     monkeypatch.setattr(clients, "bedrock_agent_runtime", lambda _settings: fake)
     monkeypatch.setattr(knowledge_base.time, "sleep", lambda _seconds: None)
