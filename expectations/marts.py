@@ -15,7 +15,7 @@ import duckdb
 from expectations.report import CheckReport
 from expectations.suite import Suite
 from lakehouse import catalog, landing
-from lakehouse.duck import connect_lake
+from lakehouse.duck import attach_published, connect_lake
 from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 
@@ -41,7 +41,7 @@ def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
     """
     landing.require_lake(settings)
     with connect_lake(settings) as connection:
-        connection.execute(f"ATTACH '{marts_file}' AS marts (READ_ONLY)")
+        attach_published(connection, marts_file)
         connection.execute("USE marts.main")
         return judge(measure(connection, figures_of(settings)))
 

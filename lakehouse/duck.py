@@ -131,10 +131,15 @@ def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
-    path = str(file).replace("'", "''")
-    connection.execute(f"ATTACH '{path}' AS marts (READ_ONLY)")
+    attach_published(connection, file)
     connection.execute("USE marts")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def attach_published(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Attach one version's marts as ``marts``, read-only, wherever the home is."""
+    path = str(file).replace("'", "''")
+    connection.execute(f"ATTACH '{path}' AS marts (READ_ONLY)")

@@ -152,13 +152,14 @@ class Project:
     def restored(self) -> Iterator[None]:
         """Put both of the target's files back as they were."""
         names = ("dev.duckdb", "dev_marts.duckdb")
+        home = self.settings.home
         for name in names:
-            shutil.copyfile(self.folder / name, self.folder / f"kept_{name}")
+            shutil.copyfile(home / name, home / f"kept_{name}")
         try:
             yield
         finally:
             for name in names:
-                (self.folder / f"kept_{name}").replace(self.folder / name)
+                (home / f"kept_{name}").replace(home / name)
 
     def artifact(self, name: str) -> Any:
         return json.loads((self.folder / "target" / name).read_text())
@@ -186,7 +187,7 @@ def rows(file: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_hand_run_build_makes_the_marts_and_publishes_nothing(project: Project) -> None:
-    marts = project.folder / "dev_marts.duckdb"
+    marts = project.settings.home / "dev_marts.duckdb"
     assert {name for (name,) in rows(marts, "SHOW TABLES")} == {*catalog.MARTS, "time_spine_daily"}
     assert not (project.settings.home / "published.json").exists()
     assert not (project.settings.home / "versions").exists()
@@ -231,7 +232,7 @@ def test_customers_unknown_to_core_banking_are_kept_counted_and_only_warned_of(
 ) -> None:
     warned = {name for name, status in project.outcomes().items() if status == "warn"}
     assert warned == {"fct_atm_transactions_of_unknown_customers", "fct_loans_of_unknown_customers"}
-    marts = project.folder / "dev_marts.duckdb"
+    marts = project.settings.home / "dev_marts.duckdb"
     assert rows(marts, "SELECT count(*) FROM fct_loans WHERE customer_id = 9") == [(1,)]
     assert rows(marts, "SELECT count(*) FROM fct_atm_transactions WHERE customer_id = 9") == [(1,)]
 
@@ -240,7 +241,9 @@ def test_an_email_goes_no_further_than_staging(project: Project) -> None:
     emails = {email for _, _, email, _ in CUSTOMERS}
     with duckdb.connect() as connection:
         for name in ("dev", "dev_marts"):
-            connection.execute(f"ATTACH '{project.folder}/{name}.duckdb' AS {name} (READ_ONLY)")
+            connection.execute(
+                f"ATTACH '{project.settings.home}/{name}.duckdb' AS {name} (READ_ONLY)"
+            )
         tables = connection.execute(
             "SELECT database_name, schema_name, table_name, column_name FROM duckdb_columns()"
             " WHERE database_name IN ('dev', 'dev_marts') AND data_type = 'VARCHAR'"
@@ -377,10 +380,10 @@ FAULTS = {
 
 def test_every_rule_is_seen_failing(project: Project) -> None:
     with project.restored():
-        with duckdb.connect(str(project.folder / "dev_marts.duckdb")) as connection:
+        with duckdb.connect(str(project.settings.home / "dev_marts.duckdb")) as connection:
             for fault in FAULTS:
                 connection.execute(fault)
-        with duckdb.connect(str(project.folder / "dev.duckdb")) as connection:
+        with duckdb.connect(str(project.settings.home / "dev.duckdb")) as connection:
             connection.execute(
                 "UPDATE main_seeds.credit_bands SET score_minimum = 561 WHERE score_minimum = 560"
             )
@@ -397,7 +400,7 @@ def test_every_rule_is_seen_failing(project: Project) -> None:
 def test_an_empty_build_proves_the_schema_alone(project: Project) -> None:
     with project.restored():
         assert project.dbt("build", "--empty", "--exclude-resource-type", "unit_test").success
-        marts = project.folder / "dev_marts.duckdb"
+        marts = project.settings.home / "dev_marts.duckdb"
         assert rows(marts, "SELECT count(*) FROM fct_customers") == [(0,)]
 
 
