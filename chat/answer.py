@@ -176,6 +176,11 @@ _NOBODY = "false"
 
 def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope: Scope) -> _Asker:
     entitled = _entitled([grant for grant in grants if user and grant.user_name == user])
+    if not entitled.everyone:
+        sql = f"SELECT count(*) FROM {version.registry.customers} WHERE {entitled.predicate}"
+        if not version.figure(sql, entitled.parameters):
+            # A city without customers, an id that is gone: no figure, rather than a zero.
+            entitled = Population(everyone=False, predicate=_NOBODY)
     bands = {_band_name(value): value for value in _values(version, "credit_band")}
     parts = [] if entitled.everyone else [entitled.predicate]
     parameters = dict(entitled.parameters)

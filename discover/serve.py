@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from urllib.parse import urlsplit
 
@@ -52,11 +53,23 @@ def content_security_policy(superset_url: str) -> str:
 
 
 def serve(settings: Settings) -> None:
-    """Answer on the page's address until stopped."""
+    """Answer on the page's address until stopped.
+
+    Raises:
+        DiscoverError: something else answers there.
+
+    """
     import uvicorn
 
-    threading.Thread(target=_warm_up, args=(settings,), daemon=True).start()
     place = urlsplit(settings.page_url)
+    try:
+        socket.create_server((settings.page_bind, place.port or 80)).close()
+    except OSError as error:
+        raise DiscoverError(
+            f"{settings.page_url} can't be taken ({error.strerror})",
+            "the page may be running: discover status; stop it: discover down page",
+        ) from None
+    threading.Thread(target=_warm_up, args=(settings,), daemon=True).start()
     uvicorn.run(
         create_app(settings),
         host=settings.page_bind,

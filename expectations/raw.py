@@ -14,6 +14,7 @@ from expectations.suite import Suite
 from lakehouse import catalog, landing
 from lakehouse.catalog import RawTable
 from lakehouse.complaint import CATEGORIES
+from lakehouse.errors import DiscoverError
 from lakehouse.landing import Batch
 from lakehouse.settings import Settings
 from lakehouse.spark import Engine, session
@@ -28,12 +29,22 @@ def check_raw(settings: Settings, engine: Engine = "sail") -> CheckReport:
     """Check the raw tables against their contracts and against what landed.
 
     Raises:
+        DiscoverError: the raw tables were never made.
         ServiceUnavailable: the lake does not answer.
 
     """
+    from pyspark.errors import AnalysisException
+
     landing.require_lake(settings)
     with session(settings, engine) as spark:
-        return check(settings, spark)
+        try:
+            return check(settings, spark)
+        except AnalysisException as error:
+            if "TABLE_OR_VIEW_NOT_FOUND" not in str(error):
+                raise
+            raise DiscoverError(
+                "the raw tables are not there yet", "run: discover refresh"
+            ) from None
 
 
 def check(settings: Settings, spark: SparkSession) -> CheckReport:

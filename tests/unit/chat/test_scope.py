@@ -19,12 +19,13 @@ Say = Callable[..., dict[str, Any]]
 def users(bank_home: Path) -> Iterator[None]:
     add_user(bank_home, "calgary", "city:Calgary")
     add_user(bank_home, "few", "1,2")
+    add_user(bank_home, "nowhere", "city:Atlantis")
     add_user(bank_home, "analyst", "all")
     yield
     (bank_home / "users.json").unlink()
 
 
-@pytest.mark.parametrize("user", [None, "", "stranger"])
+@pytest.mark.parametrize("user", [None, "", "stranger", "nowhere"])
 def test_nobody_sees_nothing(say: Say, users: None, user: str | None) -> None:
     for question in ("How many customers do we have?", "How many complaints are there?"):
         answer = say(question, user=user)
