@@ -37,6 +37,8 @@ class Assessed:
     landed: int = 0
     whole: bool = False
     """The file was rejected as a whole: one reject speaks for all its records."""
+    columns: list[str] = field(default_factory=list)
+    """Of a CSV file: its header, in the order of the file."""
     number: int = field(default=0, repr=False)
 
     @property
@@ -150,6 +152,7 @@ class Assessment:
     def _read_csv(self, file: Assessed, on_bytes: OnBytes | None) -> None:
         assert isinstance(self.stage, CsvStage)
         for rows in csv_lines.read_csv(file.path, self.source.CONTRACT.names, on_bytes):
+            file.columns = rows.header
             file.rows_in += rows.table.num_rows + len(rows.rejects)
             rejects = rows.rejects + self.stage.add(file.number, rows)
             file.rejects.add(sorted(rejects, key=lambda reject: reject.line))

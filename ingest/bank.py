@@ -170,7 +170,7 @@ def _check(
     if lines:
         rejects = [replace(reject, line=lines[reject.line - 2]) for reject in rejects]
     report.rejects, report.rejected = rejects[:LISTED], len(rejects)
-    if rejects and len(rejects) > total * settings.bad_share_limit:
+    if rejects and len(rejects) > total * settings.bad_share_limit_of("core_banking"):
         first = rejects[0]
         raise InputRejected(
             f"{len(rejects)} of {total} customers are bad, the first on line {first.line}:"

@@ -101,6 +101,12 @@ def generate(
     return counts
 
 
+def expected(out: Path) -> dict[str, dict[str, int]]:
+    """What landing has to find of spoiled files, by source: rows_in, landed, quarantined."""
+    found: dict[str, dict[str, int]] = json.loads((out / DEFECTS_FILE).read_text())["expected"]
+    return found
+
+
 _CUSTOMERS = b"customer_id,name,email,city\n"
 _ATM = b"atm_id,timestamp,amount,transaction_type,customer_id\n"
 

@@ -48,6 +48,8 @@ class FileReport:
     rejects: list[Reject] = field(default_factory=list)
     """The first thousand; the quarantine holds all."""
     rows: list[dict[str, Any]] | None = None
+    columns: tuple[str, ...] = ()
+    """Of a CSV file: its header, in the order of the file."""
 
     def to_json(self) -> dict[str, Any]:
         """The file's part of the command's document."""
@@ -165,7 +167,7 @@ def land_files(
             listener = on_file(file.name, file.path.stat().st_size) if on_file else None
             found.append(assessment.read(file.name, file.path, sha256, listener))
         assessment.finish()
-        stopped = _why_stopped(settings, assessment.source.SNAPSHOT, assessment.files)
+        stopped = _why_stopped(settings, source, assessment.files)
         together = [quarantine.FileId(file.name, file.sha256) for file in assessment.files]
         reports: list[FileReport] = []
         parts: list[LandedFile] = []
@@ -233,17 +235,20 @@ def _stands(settings: Settings, source: str, parts: Sequence[LandedFile]) -> boo
     return {part.sha256: part.landed for part in parts}.items() <= landed.items()
 
 
-def _why_stopped(settings: Settings, snapshot: bool, files: Sequence[Assessed]) -> str | None:
+def _why_stopped(settings: Settings, source: str, files: Sequence[Assessed]) -> str | None:
     if not files:
         return None
+    snapshot, limit = REGISTRY[source].SNAPSHOT, settings.bad_share_limit_of(source)
     whole = [file.name for file in files if file.whole]
     if snapshot and whole:
         return f"a snapshot needs all of its files, and {', '.join(whole)} is broken as a whole"
     rows_in = sum(file.rows_in for file in files if not file.whole)
     bad = sum(file.quarantined for file in files if not file.whole)
-    if rows_in and bad / rows_in > settings.bad_share_limit:
-        share, limit = 100 * bad / rows_in, 100 * settings.bad_share_limit
-        return f"{bad} of {rows_in} records are bad ({share:.1f} %, more than {limit:g} %)"
+    if rows_in and bad / rows_in > limit:
+        return (
+            f"{bad} of {rows_in} records are bad"
+            f" ({100 * bad / rows_in:.1f} %, more than {100 * limit:g} %)"
+        )
     if snapshot and not rows_in:
         return "a snapshot without any record would empty the source"
     return None
@@ -255,7 +260,14 @@ def _report(file: Assessed, rows: list[dict[str, Any]] | None) -> FileReport:
     else:
         state = "partly" if file.quarantined else "landed"
     return FileReport(
-        file.name, state, file.rows_in, file.landed, file.quarantined, file.rejects.listed, rows
+        file.name,
+        state,
+        file.rows_in,
+        file.landed,
+        file.quarantined,
+        file.rejects.listed,
+        rows,
+        tuple(file.columns),
     )
 
 

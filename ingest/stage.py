@@ -6,6 +6,7 @@ Nothing here knows S3 or a batch's fate.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from ingest.csv_lines import CsvRows
 from ingest.local_time import ClockChange, clock_changes, offset_on
 from ingest.rejects import Reject, shown
 from ingest.sources.contract import CsvContract
+from ingest.torn_lines import TornLines, mended_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +73,7 @@ class CsvStage:
             *self.typed,
             *(["utc_offset", "is_ambiguous_local_time"] if contract.local_time else []),
         ]
+        self.torn: dict[int, TornLines] = {}
         columns = ", ".join(f"'' AS {name}" for name in contract.names)
         self._deliver(f"SELECT {columns}, 1::BIGINT AS line LIMIT 0")
         stage.execute(f"CREATE TABLE staged AS {self._good(0)}")
@@ -87,7 +90,38 @@ class CsvStage:
             raise AssertionError(
                 f"{rows.table.num_rows} rows read, {taken[0]} taken, {len(rejects)} rejected"
             )
-        return rejects
+        bad = sorted(reject.line for reject in (*rows.rejects, *rejects))
+        return rejects + self._take_torn(file, rows, bad)
+
+    def _take_torn(self, file: int, rows: CsvRows, bad: list[int]) -> list[Reject]:
+        """Take out rows that bad lines beside them make doubtful."""
+        torn = self.torn.setdefault(file, TornLines()).find(rows, bad)
+        if not torn:
+            return []
+        table, whose = mended_rows(torn, rows)
+        self.stage.register("arrow_rows", table)
+        self._deliver("SELECT * FROM arrow_rows")
+        good = self.stage.execute(f"SELECT line FROM ({self._good(file)})").fetchall()
+        self.stage.unregister("arrow_rows")
+        whole = Counter(whose[line] for (line,) in good)
+        doubtful = {
+            one.line: one for index, one in enumerate(torn) if whole[index] == len(one.mended)
+        }
+        if not doubtful:
+            return []
+        taken = self.stage.execute(
+            f"DELETE FROM staged WHERE file = {file} AND line IN"
+            f" ({', '.join(map(str, doubtful))}) RETURNING line"
+        ).fetchall()
+        return [
+            Reject(
+                line,
+                doubtful[line].field,
+                f"may be torn: a part of line {doubtful[line].other} would fit to it",
+                shown(doubtful[line].raw),
+            )
+            for line in sorted(line for (line,) in taken)
+        ]
 
     def count(self, file: int) -> int:
         """Rows of one file that stand."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     score_maximum: int = 900
     loan_types: tuple[str, ...] = ("car", "house", "business", "student", "personal")
     bad_share_limit: float = Field(0.05, ge=0, le=1, description="More bad rows stop a batch.")
+    bad_share_limits: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        {}, description='By source, where one differs: JSON such as {"atm": 0.01}.'
+    )
     versions_kept: int = Field(5, ge=1)
 
     @field_validator("home")
@@ -97,6 +100,10 @@ class Settings(BaseSettings):
     def _zone_exists(cls, value: str) -> str:
         ZoneInfo(value)
         return value
+
+    def bad_share_limit_of(self, source: str) -> float:
+        """The share of bad rows above which a batch of ``source`` is stopped."""
+        return self.bad_share_limits.get(source, self.bad_share_limit)
 
     @property
     def logs(self) -> Path:
@@ -167,8 +174,8 @@ def load(home: Path | str | None = None, profile: str | None = None, **overrides
         name: os.environ[f"DISCOVER_{name.upper()}"]
         for name in Settings.model_fields
         if f"DISCOVER_{name.upper()}" in os.environ
-        # Tuples are parsed by pydantic-settings itself.
-        and name != "loan_types"
+        # JSON is parsed by pydantic-settings itself.
+        and name not in ("loan_types", "bad_share_limits")
     }
     values = {**values, **from_environment, **overrides}
     values |= {"home": resolved_home, "profile": resolved_profile}

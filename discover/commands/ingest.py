@@ -16,16 +16,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 
 from discover.context import settings
+from discover.land_report import SHOWN, explained, show, visible
 from lakehouse.catalog import SOURCES
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import InputRejected, UsageError
 
 if TYPE_CHECKING:
-    from ingest.land import FileReport, LandReport
-    from ingest.rejects import Reject
+    from ingest.land import LandReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-REJECTS_SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +58,7 @@ def generate(
 ) -> None:
     """Write invented customers, credit records, ATM activity and complaints."""
     from ingest.bank import load_file
-    from ingest.generate import CUSTOMERS_FILE, yesterday
+    from ingest.generate import CUSTOMERS_FILE, expected, yesterday
     from ingest.generate import generate as run
 
     current = settings()
@@ -70,6 +69,8 @@ def generate(
         )
     )
     document: dict[str, Any] = {"files": counts, "end_date": str(last)}
+    if defects:
+        document["expected"] = expected(out_folder)
     if load:
         document["bank"] = load_file(current, out_folder / CUSTOMERS_FILE).to_json()
     if as_json:
@@ -77,6 +78,8 @@ def generate(
         return
     for file, count in counts.items():
         out.print(f"{count:>12,} records  {out_folder / file}", soft_wrap=True)
+    for source, count in document.get("expected", {}).items():
+        out.print(f"{count['quarantined']:>12,} of {count['rows_in']:,} spoiled in {source}")
     if load:
         out.print(f"{document['bank']['loaded']:>12,} customers loaded into the bank")
 
@@ -97,7 +100,10 @@ def bank_load(
     for statement in dict.fromkeys(report.not_run):
         out.print(f"not run: {escape(statement)} …")
     if report.rejected:
-        out.print(_rejects_table(report.rejects, f"{report.rejected:,} rows not loaded"))
+        out.print(f"{report.rejected:,} rows not loaded:")
+        for reject in report.rejects[:SHOWN]:
+            for line in explained(reject):
+                out.print(line)
 
 
 def land(
@@ -148,10 +154,10 @@ def quarantine_list(
         table.add_column(name, overflow="fold")
     count = 0
     for count, found in enumerate(listing(current, source), 1):
-        if count <= REJECTS_SHOWN:
+        if count <= SHOWN:
             told = {**found, "raw": visible(found["raw"]), "file": Path(found["file"]).name}
             table.add_row(*(escape(str(told[str(c.header)])) for c in table.columns))
-    table.caption = f"{min(count, REJECTS_SHOWN)} of {count:,}; all: discover quarantine --json"
+    table.caption = f"{min(count, SHOWN)} of {count:,}; all: discover quarantine --json"
     out.print(table)
 
 
@@ -173,55 +179,17 @@ def quarantine_replay(
         out.print("nothing to replay")
 
 
-def visible(text: str) -> str:
-    """Text whose characters can be told apart: controls and look-alike blanks by their codes."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else f"<U+{ord(letter):04X}>"
-        for letter in text
-    ).replace("\n", "<line feed>")
-
-
 def _require_source(source: str | None) -> None:
     if source is not None and source not in SOURCES:
         raise UsageError(f"unknown source {source!r}", f"one of: {', '.join(SOURCES)}")
 
 
 def _show(report: LandReport, check: bool) -> None:
-    table = Table(title=f"{report.source}: {'check' if check else 'landing'}")
-    for name in ("file", "state"):
-        table.add_column(name, overflow="fold")
-    for name in ("rows in", "landed", "quarantined"):
-        table.add_column(name, justify="right")
+    limit = settings().bad_share_limit_of(report.source)
+    show(report, check=check, limit=limit, console=out)
     for file in report.files:
-        figures = (f"{n:,}" for n in (file.rows_in, file.landed, file.quarantined))
-        table.add_row(escape(file.file), _coloured(file.state), *figures)
-    out.print(table)
-    for file in report.files:
-        if file.rejects:
-            out.print(_rejects_table(file.rejects, _title(file)))
         if file.rows is not None:
             print_json(file.rows)
-
-
-def _title(file: FileReport) -> str:
-    left = max(0, file.quarantined - REJECTS_SHOWN)
-    return escape(Path(file.file).name) + (f" ({left:,} more)" if left else "")
-
-
-def _rejects_table(rejects: list[Reject], title: str) -> Table:
-    table = Table(title=title)
-    table.add_column("line", justify="right")
-    for name in ("field", "reason", "as delivered"):
-        table.add_column(name, overflow="fold")
-    for reject in rejects[:REJECTS_SHOWN]:
-        raw = visible(reject.raw)[:200]
-        table.add_row(str(reject.line), *(escape(t) for t in (reject.field, reject.reason, raw)))
-    return table
-
-
-def _coloured(state: str) -> str:
-    colour = {"landed": "green", "known": "cyan", "partly": "yellow", "quarantined": "red"}[state]
-    return f"[{colour}]{state}[/{colour}]"
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def text(name: str, longest: int) -> Column:
         name,
         name,
         (
-            Rule(f"length(trim({name})) > 0", "empty"),
+            Rule(rf"regexp_matches({name}, '[^\s\p{{Z}}]')", "empty"),
             Rule(f"length({name}) <= {longest}", f"longer than {longest} characters"),
             Rule(
                 rf"NOT regexp_matches({name}, '[\x00-\x1f\x7f\x{{80}}-\x{{9f}}]')",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from discover import cli
-from discover.commands.ingest import visible
+from discover.land_report import visible
 
 HEADER = "atm_id,timestamp,amount,transaction_type,customer_id\n"
 GOOD = "".join(f"7,2026-03-02 09:{n:02d}:00,20,deposit,{n + 1}\n" for n in range(40))
@@ -91,8 +91,9 @@ def test_a_person_sees_the_offending_characters(discover: Any, tmp_path: Path) -
     path = write(tmp_path / "atm.csv", HEADER + GOOD + "7,2026-03-02 10:00:00,20\u00a0,deposit,1\n")
     code, printed, _ = discover("land", "atm", path, "--check")
     assert code == 0
-    assert "partly" in printed
-    assert "U+00A0" in printed
+    assert "atm.csv: partly 41 records in, 40 land, 1 quarantined" in printed
+    assert "20<U+00A0>,deposit" in printed
+    assert "U+00A0 NO-BREAK SPACE" in printed
 
 
 def test_wrong_words_end_with_2(discover: Any, tmp_path: Path) -> None:
@@ -131,6 +132,24 @@ def test_generate_says_what_it_wrote(discover: Any, tmp_path: Path) -> None:
     assert code == 0
     assert document["files"]["core_banking/customers.csv"] == 20
     assert document["end_date"] == "2026-03-31"
+
+
+def test_generate_says_what_it_spoiled_and_a_check_finds_just_that(
+    discover: Any, tmp_path: Path
+) -> None:
+    words = "generate --customers 60 --days 4 --seed 3 --end-date 2026-03-31 --defects 0.2 --out"
+    _, written, _ = discover(*words.split(), str(tmp_path / "out"), "--json")
+    for file in written["files"]:
+        source = file.partition("/")[0]
+        if source in written["expected"]:
+            code, checked, _ = discover(
+                "land", source, str(tmp_path / "out" / file), "--check", "--json"
+            )
+            (found,) = checked["files"]
+            assert {name: found[name] for name in written["expected"][source]} == (
+                written["expected"][source]
+            )
+            assert code == 3
 
 
 def test_characters_that_look_alike_are_told_apart() -> None:

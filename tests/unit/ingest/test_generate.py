@@ -14,6 +14,7 @@ import pytest
 
 from ingest import generate as module
 from ingest import people
+from ingest.defects import KINDS
 from ingest.generate import ATM_FILE, COMPLAINTS_FILE, CREDIT_FILE, CUSTOMERS_FILE, generate
 from ingest.land import land
 from lakehouse.errors import UsageError
@@ -115,8 +116,11 @@ def test_memory_does_not_grow_with_customers(
     assert peak(20_000) < 1.5 * peak(2_000)
 
 
-def test_planted_defects_are_exactly_what_landing_finds(tmp_path: Path) -> None:
-    generate(400, 10, 9, tmp_path, END, complaints=200, defects=0.03)
+@pytest.mark.parametrize(("rate", "seed"), [(0.01, 1), (0.03, 9), (0.3, 2), (1.0, 3)])
+def test_planted_defects_are_exactly_what_landing_finds(
+    rate: float, seed: int, tmp_path: Path
+) -> None:
+    generate(400, 10, seed, tmp_path, END, complaints=200, defects=rate)
     planted = json.loads((tmp_path / "defects.json").read_text())
     settings = load(tmp_path, "local")
     for file in FILES:
@@ -129,7 +133,14 @@ def test_planted_defects_are_exactly_what_landing_finds(tmp_path: Path) -> None:
         } == planted["expected"][source]
         lines = [d["line"] for d in planted["defects"] if d["source"] == source]
         assert lines
-        assert sorted(reject.line for reject in found.rejects) == lines
+        assert sorted(reject.line for reject in found.rejects) == lines[:1000]
+
+
+def test_every_kind_of_defect_is_one_that_landing_finds(tmp_path: Path) -> None:
+    generate(400, 10, 4, tmp_path, END, complaints=200, defects=1)
+    planted = json.loads((tmp_path / "defects.json").read_text())
+    for source, kinds in KINDS.items():
+        assert {d["kind"] for d in planted["defects"] if d["source"] == source} == set(kinds)
 
 
 def test_a_later_run_without_defects_leaves_no_list_behind(tmp_path: Path) -> None:
