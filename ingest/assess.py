@@ -13,6 +13,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from ingest import csv_lines
+from ingest.append_stage import AppendStage
 from ingest.frame import OnBytes, is_json_array, read_elements, read_lines
 from ingest.rejects import FileRejected, Reject, RejectLog, shown
 from ingest.sources import REGISTRY, credit_bureau
@@ -120,7 +121,7 @@ class Assessment:
     def write(self, file: Assessed) -> Path | None:
         """The file's rows as a local Parquet file; None where there is no row."""
         path = self.folder / f"{file.number}.parquet"
-        self.stage.write(file.number, Lineage(file.name, self.batch_id, self.now), path)
+        self.stage.write(file.number, self._lineage(file), path)
         import pyarrow.parquet as pq
 
         return path if pq.read_metadata(path).num_rows else None
@@ -138,9 +139,22 @@ class Assessment:
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
+    def _lineage(self, file: Assessed) -> Lineage:
+        return Lineage(file.name, self.batch_id, self.now)
+
     def _stage(self) -> CsvStage | RecordStage:
         if hasattr(self.source, "CONTRACT"):
-            return CsvStage(self.connection, self.source.CONTRACT, self.settings.timezone)
+            contract, timezone = self.source.CONTRACT, self.settings.timezone
+            if self.source.SNAPSHOT:
+                return CsvStage(self.connection, contract, timezone)
+            return AppendStage(
+                self.connection,
+                contract,
+                timezone,
+                schema=self.source.schema(),
+                folder=self.folder,
+                lineage_of=lambda number: self._lineage(self.files[number]),
+            )
         schema = self.source.schema()
         return RecordStage(self.connection, schema, key=schema.names[0])
 

@@ -7,7 +7,8 @@ Nothing here knows S3 or a batch's fate.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,8 +40,8 @@ class Lineage:
     def sql(self) -> str:
         """The lineage columns, from a query that has ``line``."""
         return (
-            f"{_literal(self.file)} AS _source_file, CAST(line AS BIGINT) AS _source_row,"
-            f" {_literal(self.batch_id)} AS _batch_id,"
+            f"{literal(self.file)} AS _source_file, CAST(line AS BIGINT) AS _source_row,"
+            f" {literal(self.batch_id)} AS _batch_id,"
             f" TIMESTAMP '{self.ingested_at.isoformat(sep=' ')}' AS _ingested_at"
         )
 
@@ -50,6 +51,8 @@ def open_stage(folder: Path) -> duckdb.DuckDBPyConnection:
     stage = duckdb.connect(
         config={
             "memory_limit": MEMORY_LIMIT,
+            # Parts of a file are small: a second thread would mostly wait, and burns what it waits.
+            "threads": 1,
             "temp_directory": str(folder / "spill"),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -69,29 +72,36 @@ class CsvStage:
         self.contract = contract
         self.timezone = timezone
         self.typed = [f"t_{column.name}" for column in contract.columns]
-        self.kept = [
-            *self.typed,
-            *(["utc_offset", "is_ambiguous_local_time"] if contract.local_time else []),
-        ]
+        self.kept = self.typed
         self.torn: dict[int, TornLines] = {}
-        columns = ", ".join(f"'' AS {name}" for name in contract.names)
-        self._deliver(f"SELECT {columns}, 1::BIGINT AS line LIMIT 0")
-        stage.execute(f"CREATE TABLE staged AS {self._good(0)}")
+        self._open()
+
+    def _open(self) -> None:
+        import pyarrow as pa
+
+        text = [(name, pa.string()) for name in self.contract.names]
+        with self._delivered(pa.schema([*text, ("line", pa.int64())]).empty_table()):
+            self.stage.execute(f"CREATE TABLE staged AS SELECT 0 AS file, * FROM ({self._good()})")
 
     def add(self, file: int, rows: CsvRows) -> list[Reject]:
         """Stage the good rows; returns why the others aren't."""
-        self.stage.register("arrow_rows", rows.table)
-        self._deliver("SELECT * FROM arrow_rows")
-        taken = self.stage.execute(f"INSERT INTO staged {self._good(file)}").fetchone()
-        assert taken is not None
-        rejects = [] if taken[0] == rows.table.num_rows else self._explain(rows)
-        self.stage.unregister("arrow_rows")
-        if taken[0] + len(rejects) != rows.table.num_rows:
+        taken, rejects = self._take(file, rows)
+        if taken + len(rejects) != rows.table.num_rows:
             raise AssertionError(
-                f"{rows.table.num_rows} rows read, {taken[0]} taken, {len(rejects)} rejected"
+                f"{rows.table.num_rows} rows read, {taken} taken, {len(rejects)} rejected"
             )
         bad = sorted(reject.line for reject in (*rows.rejects, *rejects))
         return rejects + self._take_torn(file, rows, bad)
+
+    def _take(self, file: int, rows: CsvRows) -> tuple[int, list[Reject]]:
+        """Stage the good rows; returns how many, and why the others aren't."""
+        with self._delivered(rows.table):
+            taken = self.stage.execute(
+                f"INSERT INTO staged SELECT {file} AS file, * FROM ({self._good()})"
+            ).fetchone()
+            assert taken is not None
+            rejects = [] if taken[0] == rows.table.num_rows else self._explain(rows)
+        return taken[0], rejects
 
     def _take_torn(self, file: int, rows: CsvRows, bad: list[int]) -> list[Reject]:
         """Take out rows that bad lines beside them make doubtful."""
@@ -99,20 +109,14 @@ class CsvStage:
         if not torn:
             return []
         table, whose = mended_rows(torn, rows)
-        self.stage.register("arrow_rows", table)
-        self._deliver("SELECT * FROM arrow_rows")
-        good = self.stage.execute(f"SELECT line FROM ({self._good(file)})").fetchall()
-        self.stage.unregister("arrow_rows")
+        with self._delivered(table):
+            good = self.stage.execute(f"SELECT line FROM ({self._good()})").fetchall()
         whole = Counter(whose[line] for (line,) in good)
         doubtful = {
             one.line: one for index, one in enumerate(torn) if whole[index] == len(one.mended)
         }
         if not doubtful:
             return []
-        taken = self.stage.execute(
-            f"DELETE FROM staged WHERE file = {file} AND line IN"
-            f" ({', '.join(map(str, doubtful))}) RETURNING line"
-        ).fetchall()
         return [
             Reject(
                 line,
@@ -120,8 +124,16 @@ class CsvStage:
                 f"may be torn: a part of line {doubtful[line].other} would fit to it",
                 shown(doubtful[line].raw),
             )
-            for line in sorted(line for (line,) in taken)
+            for line in self._drop(file, list(doubtful))
         ]
+
+    def _drop(self, file: int, lines: list[int]) -> list[int]:
+        """Take back those of some lines that were staged; returns which, in order."""
+        dropped = self.stage.execute(
+            f"DELETE FROM staged WHERE file = {file} AND line IN"
+            f" ({', '.join(map(str, lines))}) RETURNING line"
+        ).fetchall()
+        return sorted(line for (line,) in dropped)
 
     def count(self, file: int) -> int:
         """Rows of one file that stand."""
@@ -158,42 +170,44 @@ class CsvStage:
 
     def write(self, file: int, lineage: Lineage, path: Path) -> None:
         """Write one file's rows as Parquet, as they land."""
-        fields = ", ".join(self.typed)
-        twins = (
-            f"SELECT line AS twin_line, row_number() OVER (PARTITION BY {fields} ORDER BY line)"
-            f" AS occurrence FROM of_file WHERE hash({fields}) IN"
-            f" (SELECT hash({fields}) FROM of_file GROUP BY 1 HAVING count(*) > 1)"
-            f" QUALIFY occurrence > 1"
-        )
-        self.stage.execute(
-            f"CREATE OR REPLACE TEMP VIEW of_file AS SELECT * FROM staged WHERE file = {file}"
-        )
-        self.stage.execute(f"CREATE OR REPLACE TEMP TABLE twins AS {twins}")
         landed = ", ".join(f"{sql} AS {name}" for name, sql in self.contract.landed)
         self.stage.execute(
-            f"COPY (SELECT {landed}, {lineage.sql()} FROM ("
-            f"   SELECT of_file.*, coalesce(occurrence, 1) AS occurrence"
-            f"   FROM of_file LEFT JOIN twins ON line = twin_line))"
-            f" TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+            f"COPY (SELECT {landed}, {lineage.sql()} FROM staged WHERE file = {file})"
+            f" TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
         )
 
-    def _deliver(self, source: str) -> None:
-        self.stage.execute(f"CREATE OR REPLACE TEMP VIEW delivered AS {source}")
+    @contextmanager
+    def _delivered(self, table: pa.Table) -> Iterator[None]:
+        """Let ``delivered`` be these rows of text for a while."""
+        self.stage.register("delivered", table)
+        try:
+            yield
+        finally:
+            self.stage.unregister("delivered")
 
     def _typed_rows(self) -> str:
         typed = ", ".join(f"{column.typed} AS t_{column.name}" for column in self.contract.columns)
         rows = f"SELECT *, {typed} FROM delivered"
         if self.contract.local_time:
-            rows = f"SELECT *, {self._clock(self.contract.local_time)} FROM ({rows})"
+            # A chunk's times lie in a handful of years, whatever else stands in that column.
+            years = self.stage.execute(
+                "SELECT year FROM (SELECT DISTINCT"
+                f" substr({self.contract.local_time}, 1, 4) AS year FROM delivered)"
+                " WHERE regexp_full_match(year, '19[7-9][0-9]|20[0-9][0-9]')"
+            ).fetchall()
+            clock = self._clock(self.contract.local_time, [int(year) for (year,) in years])
+            rows = f"SELECT *, {clock} FROM ({rows})"
         return rows
 
-    def _good(self, file: int) -> str:
+    def _good(self) -> str:
+        """Query of the rows of ``delivered`` that keep all rules, as ``line`` and ``self.kept``."""
         rules = " AND ".join(
             f"({rule.good})" for column in self.contract.columns for rule in column.rules
         )
+        # Materialized: else every rule would cast the text once more.
         return (
-            f"SELECT {file} AS file, line, {', '.join(self.kept)}"
-            f" FROM ({self._typed_rows()}) WHERE {rules}"
+            f"WITH typed AS MATERIALIZED ({self._typed_rows()})"
+            f" SELECT line, {', '.join(self.kept)} FROM typed WHERE {rules}"
         )
 
     def _explain(self, rows: CsvRows) -> list[Reject]:
@@ -207,15 +221,11 @@ class CsvStage:
             for line, problems in found
         ]
 
-    def _clock(self, column: str) -> str:
-        """Columns that say how the zone's clock stands at a local time."""
+    def _clock(self, column: str, years: Sequence[int]) -> str:
+        """Columns that say how the zone's clock stands at the local times of some years."""
         moment = f"t_{column}"
-        # Far cheaper than a zoned type: a chunk meets a handful of clock changes.
-        years = self.stage.execute(
-            f"SELECT year FROM (SELECT DISTINCT substr({column}, 1, 4) AS year FROM delivered)"
-            " WHERE regexp_full_match(year, '19[7-9][0-9]|20[0-9][0-9]')"
-        ).fetchall()
-        changes = clock_changes(self.timezone, [int(year) for (year,) in years])
+        # Far cheaper than a zoned type: comparisons with a handful of clock changes.
+        changes = clock_changes(self.timezone, years)
         if changes:
             offset = (
                 "CASE "
@@ -226,8 +236,8 @@ class CsvStage:
                 + f" ELSE {changes[-1].after} END"
             )
         else:
-            year = int(years[0][0]) if years else 2000
-            offset = str(offset_on(self.timezone, datetime(year, 1, 1)))  # noqa: DTZ001
+            moment_of_year = datetime(min(years, default=2000), 1, 1)  # noqa: DTZ001
+            offset = str(offset_on(self.timezone, moment_of_year))
         return (
             f"CAST({offset} AS INTEGER) AS utc_offset,"
             f" {_within(moment, [c for c in changes if not c.skips])} AS is_ambiguous_local_time,"
@@ -317,7 +327,7 @@ class RecordStage:
         self.stage.execute(
             f"COPY (SELECT {', '.join(self.landed)}, {lineage.sql()} FROM staged"
             f" WHERE file = {file} ORDER BY line)"
-            f" TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+            f" TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
         )
 
 
@@ -336,7 +346,7 @@ def _take_out(
 def _first_broken(name: str, rules: Sequence[Any]) -> str:
     whens = " ".join(
         f"WHEN ({rule.good}) IS NOT TRUE"
-        f" THEN {{'field': '{name}', 'reason': {_literal(rule.reason)}}}"
+        f" THEN {{'field': '{name}', 'reason': {literal(rule.reason)}}}"
         for rule in rules
     )
     return f"CASE {whens} END"
@@ -361,5 +371,6 @@ def _scalar(stage: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0])
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Text as a SQL literal."""
     return "'" + text.replace("'", "''") + "'"

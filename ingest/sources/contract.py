@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +21,20 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Plain:
+    """How a column's values are written nearly always: what can be taken in bulk by its bytes.
+
+    It must allow only what the column's rules allow; other values are left to the rules.
+    """
+
+    kind: Literal["whole_number", "money", "local_time", "one_of"]
+    words: tuple[str, ...] = ()
+    """What ``one_of`` allows."""
+    years: tuple[int, int] = (1970, 2099)
+    """First and last year of a ``local_time``."""
+
+
+@dataclass(frozen=True)
 class Column:
     """One delivered CSV column.
 
@@ -33,6 +47,7 @@ class Column:
     name: str
     typed: str
     rules: tuple[Rule, ...]
+    plain: Plain | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,12 @@ class CsvContract:
     """Delivered name and the SQL that shows a landed row in the source's own terms."""
     unique: tuple[str, ...] = ()
     """Columns that no two rows of one snapshot may share."""
+    normal: str = ""
+    """SQL of a row's normal form, from the typed columns; of a plain row it is its fields, joined
+    by ``|``. Equal rows have equal normal forms."""
+    numbered: tuple[str, ...] = ()
+    """Landed columns that depend on ``normal`` and ``occurrence`` alone: the how-many-th of equal
+    rows in its file a row is."""
     local_time: str | None = None
     """Column in the bank's local time. Its rules and landed columns may use ``utc_offset`` (seconds
     east of UTC), ``is_ambiguous_local_time`` and ``is_skipped_local_time``."""
@@ -67,6 +88,7 @@ def whole_number(name: str) -> Column:
                 f"not a whole number from 1 to {LARGEST_ID} in plain digits",
             ),
         ),
+        Plain("whole_number"),
     )
 
 
@@ -87,6 +109,7 @@ def money(name: str) -> Column:
             ),
             Rule(f"t_{name} > 0", "not above zero"),
         ),
+        Plain("money"),
     )
 
 
