@@ -6,15 +6,25 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 from ingest import csv_lines
 from ingest.append_stage import AppendStage
-from ingest.frame import OnBytes, is_json_array, read_elements, read_lines
+from ingest.frame import (
+    Array,
+    Elements,
+    Lines,
+    OnBytes,
+    is_json_array,
+    read_elements,
+    read_lines,
+)
+from ingest.plain_records import Limits, plain_records
 from ingest.rejects import FileRejected, Reject, RejectLog, shown
 from ingest.sources import REGISTRY, credit_bureau
 from ingest.stage import CsvStage, Lineage, RecordStage, open_stage
@@ -22,8 +32,6 @@ from ingest.strict_json import Problem, decode
 from lakehouse import complaint
 from lakehouse.errors import InputRejected
 from lakehouse.settings import Settings
-
-_RECORDS_AT_ONCE = 20_000
 
 
 @dataclass
@@ -173,22 +181,31 @@ class Assessment:
 
     def _read_credit(self, file: Assessed, on_bytes: OnBytes | None) -> None:
         assert isinstance(self.stage, RecordStage)
+        limits = Limits(
+            self.settings.loan_types, self.settings.score_minimum, self.settings.score_maximum
+        )
+        for part in _json_parts(file.path, on_bytes):
+            table, plain = plain_records(part, limits)
+            if table is not None:
+                self.stage.add_table(file.number, table)
+                file.rows_in += table.num_rows
+            if not plain.all():
+                self._read_credit_singly(file, _records(part, ~plain), limits)
+
+    def _read_credit_singly(
+        self, file: Assessed, records: Iterator[_Record], limits: Limits
+    ) -> None:
+        assert isinstance(self.stage, RecordStage)
         rows: list[dict[str, Any]] = []
         rejects: list[Reject] = []
-        for record in _json_records(file.path, on_bytes):
+        allowed = asdict(limits)
+        for record in records:
             file.rows_in += 1
             decoded: Any = None
             try:
                 decoded = decode(record.raw)
-                rows.append(
-                    {"record_status": "present", "line": record.number}
-                    | credit_bureau.typed(
-                        decoded,
-                        loan_types=self.settings.loan_types,
-                        score_minimum=self.settings.score_minimum,
-                        score_maximum=self.settings.score_maximum,
-                    )
-                )
+                typed = credit_bureau.typed(decoded, **allowed)
+                rows.append({"record_status": "present", "line": record.number} | typed)
             except Problem as problem:
                 rejects.append(record.rejected(problem))
                 customer = _customer_of(decoded)
@@ -200,10 +217,6 @@ class Assessment:
                             "customer_id": customer,
                         }
                     )
-            if len(rows) + len(rejects) >= _RECORDS_AT_ONCE:
-                self.stage.add(file.number, rows)
-                file.rejects.add(rejects)
-                rows, rejects = [], []
         self.stage.add(file.number, rows)
         file.rejects.add(rejects)
 
@@ -239,9 +252,10 @@ class Assessment:
                     if line in wanted:
                         yield Reject(line, *wanted[line], shown(raw))
         else:
-            for record in _json_records(file.path):
-                if record.number in wanted:
-                    yield record.rejected(Problem(*wanted[record.number]))
+            for part in _json_parts(file.path):
+                for record in _records(part):
+                    if record.number in wanted:
+                        yield record.rejected(Problem(*wanted[record.number]))
 
 
 @dataclass(frozen=True)
@@ -258,16 +272,24 @@ class _Record:
         return Reject(self.line(), problem.field, problem.reason, shown(self.raw), record)
 
 
-def _json_records(path: Path, on_bytes: OnBytes | None = None) -> Iterator[_Record]:
-    if is_json_array(path):
-        for elements in read_elements(path, on_bytes):
-            for number, (start, stop) in enumerate(elements.spans, elements.first_record):
-                raw = elements.data[start:stop].strip(b" \t\r\n")
-                yield _Record(number, raw, lambda e=elements, s=start: e.line(s), in_array=True)  # type: ignore[misc]
+def _json_parts(path: Path, on_bytes: OnBytes | None = None) -> Iterator[Elements | Lines]:
+    read = read_elements if is_json_array(path) else read_lines
+    return read(path, on_bytes)
+
+
+def _records(part: Elements | Lines, wanted: Array | None = None) -> Iterator[_Record]:
+    """The records of a part of a file, or those of them at which ``wanted`` holds."""
+    if isinstance(part, Elements):
+        spans = zip(part.starts.tolist(), part.stops.tolist(), strict=True)
+        for index, (start, stop) in enumerate(spans):
+            if wanted is None or wanted[index]:
+                raw = part.data[start:stop].strip(b" \t\r\n")
+                number = part.first_record + index
+                yield _Record(number, raw, partial(part.line, start), in_array=True)
     else:
-        for lines in read_lines(path, on_bytes):
-            for line, raw in _numbered(lines.data, lines.first_line):
-                yield _Record(line, raw, lambda n=line: n, in_array=False)  # type: ignore[misc]
+        for line, raw in _numbered(part.data, part.first_line):
+            if wanted is None or wanted[line - part.first_line]:
+                yield _Record(line, raw, partial(int, line), in_array=False)
 
 
 def _numbered(data: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:

@@ -63,12 +63,18 @@ class Lines:
 
 @dataclass(frozen=True)
 class Elements:
-    """Some whole elements of a JSON array, as slices of ``data``."""
+    """Some whole elements of a JSON array, as slices of ``data``; a comma lies between two."""
 
     data: bytes
-    spans: list[tuple[int, int]]
+    starts: Array
+    stops: Array
     first_record: int
     first_line: int
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Start and stop of each."""
+        return list(zip(self.starts.tolist(), self.stops.tolist(), strict=True))
 
     def line(self, start: int) -> int:
         """Line on which the element that starts at ``start`` begins."""
@@ -130,15 +136,15 @@ def read_elements(
         blocks = _blocks(stream, chunk, on_bytes)
         while True:
             commas, end = _separators(data)
-            spans = list(zip([0, *(commas + 1)], [*commas, end or 0], strict=True))
-            if end is None:
-                spans.pop()
-            elif not data[slice(*spans[-1])].strip() and record == 1 and len(spans) == 1:
-                spans = []
-            found = [(int(start), int(stop)) for start, stop in spans]
-            if found:
-                yield Elements(data, found, record, line)
-            record += len(found)
+            starts = np.append(0, commas + 1)
+            stops = commas if end is None else np.append(commas, end)
+            starts = starts[: len(stops)]
+            only = end is not None and len(stops) == 1 and record == 1
+            if only and not data[:end].strip():
+                starts = stops = commas
+            if len(stops):
+                yield Elements(data, starts, stops, record, line)
+            record += len(stops)
             if end is not None:
                 _expect_the_end(data[end:], blocks)
                 return
