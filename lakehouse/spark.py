@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Engine = Literal["sail", "spark"]
+SAIL_RETRIES = 3
+"""Waits of 50, 200 and 800 ms."""
 
 
 @contextlib.contextmanager
@@ -55,6 +57,8 @@ def _sail(settings: Settings) -> Iterator[SparkSession]:
         spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
         # Picking up a broken stream is for networks; here it only costs a call an answer.
         spark.client.disable_reattachable_execute()
+        # On loopback one that doesn't answer is dead: the usual fifteen tries take ten minutes.
+        spark.client._retry_policy["max_retries"] = SAIL_RETRIES
         try:
             yield spark
         finally:
@@ -63,7 +67,12 @@ def _sail(settings: Settings) -> Iterator[SparkSession]:
 
 @contextlib.contextmanager
 def _sail_server(changes: Mapping[str, str | None]) -> Iterator[int]:
-    """A Sail server of this block's own; gives its port. It ends with the block or with us."""
+    """A Sail server of this block's own; gives its port. It ends with the block or with us.
+
+    Raises:
+        DiscoverError: it did not start, or died while it was used.
+
+    """
     environment = {**os.environ, **{name: value for name, value in changes.items() if value}}
     for name in (name for name, value in changes.items() if value is None):
         environment.pop(name, None)
@@ -73,6 +82,8 @@ def _sail_server(changes: Mapping[str, str | None]) -> Iterator[int]:
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # Ctrl+C in a terminal is for us, who may finish first; it ends with us in any case.
+        start_new_session=True,
     )
     assert server.stdin is not None
     assert server.stdout is not None
@@ -83,6 +94,13 @@ def _sail_server(changes: Mapping[str, str | None]) -> Iterator[int]:
                 f"Sail did not start (exit code {server.wait()})", "run: discover doctor"
             )
         yield int(port)
+    except Exception as error:
+        if isinstance(error, DiscoverError) or server.poll() is None:
+            raise
+        raise DiscoverError(
+            f"Sail ended in the middle (exit code {server.returncode})",
+            "run the command again; it may have lacked memory: discover doctor",
+        ) from error
     finally:
         server.stdin.close()
         try:

@@ -50,9 +50,16 @@ def refresh_command(
     """Bring the published version up to date: land, flatten, check, build, publish, export."""
     pause = parse_interval(every) if every else None
     stopping = threading.Event()
+
+    def stop(number: int, _frame: object) -> None:
+        stopping.set()
+        # A second one doesn't wait.
+        signal.signal(number, signal.default_int_handler)
+        progress.print("ends after this run; once more to stop at once")
+
     if pause:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+            signal.signal(number, stop)
     while True:
         code = _refresh_once(settings(), inputs, source or [], force, as_json)
         if pause is None:

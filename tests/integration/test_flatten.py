@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -23,6 +25,7 @@ from ingest.flatten import FLAT_TABLES, flatten
 from ingest.raw_tables import iceberg_schema
 from ingest.sources import REGISTRY
 from lakehouse import catalog, clients, landing, services
+from lakehouse.errors import DiscoverError
 from lakehouse.landing import Batch, LandedFile
 from lakehouse.settings import Settings, load
 from lakehouse.spark import session
@@ -302,6 +305,21 @@ def test_snapshots_that_no_reader_needs_are_forgotten(
 
 def snapshots(settings: Settings) -> list[Any]:
     return clients.iceberg(settings).load_table(catalog.TRANSACTIONS.identifier).snapshots()
+
+
+def test_a_sail_that_dies_in_the_middle_is_told_at_once(lake: Settings) -> None:
+    def count_twice() -> None:
+        before = set(psutil.Process().children())
+        with session(lake) as spark:
+            assert spark.range(3).count() == 3
+            (server,) = set(psutil.Process().children()) - before
+            server.kill()
+            spark.range(3).count()
+
+    started = time.monotonic()
+    with pytest.raises(DiscoverError, match="Sail ended in the middle"):
+        count_twice()
+    assert time.monotonic() - started < 60, "the usual retries take ten minutes"
 
 
 def test_every_flatten_ends_in_the_columns_that_its_table_has(lake: Settings) -> None:
