@@ -39,16 +39,20 @@ def split_rows(
         return None, table
     readers = {column.name: _reader(column.plain) for column in contract.columns if column.plain}
     table = table.combine_chunks()
+    texts = {name: _Text(table[name]) for name in readers}
     shaped = np.ones(table.num_rows, dtype=bool)
     for name, reader in readers.items():
-        shaped &= reader.shaped(_Text(table[name]))
-    plain = table if shaped.all() else table.filter(pa.array(shaped)).combine_chunks()
-    if not plain.num_rows:
-        return None, table
+        shaped &= reader.shaped(texts[name])
+    plain = table
+    if not shaped.all():
+        plain = table.filter(pa.array(shaped)).combine_chunks()
+        if not plain.num_rows:
+            return None, table
+        texts = {name: _Text(plain[name]) for name in readers}
     valid = np.ones(plain.num_rows, dtype=bool)
     typed = {}
     for name, reader in readers.items():
-        typed[f"t_{name}"], is_valid = reader.read(_Text(plain[name]))
+        typed[f"t_{name}"], is_valid = reader.read(texts[name])
         valid &= is_valid
     if contract.local_time:
         valid &= ~_skipped(typed[f"t_{contract.local_time}"], timezone)
@@ -75,6 +79,7 @@ class _Text:
         self.octets = octets[found[0] : found[-1]]
         self.starts, self.ends = self.offsets[:-1], self.offsets[1:]
         self.lengths = np.diff(self.offsets)
+        self._matrix: Array | None = None
 
     def at(self, positions: Array) -> Array:
         """Octets at positions; any octet for positions outside."""
@@ -91,11 +96,12 @@ class _Text:
 
     def matrix(self, rows: Array, width: int) -> Array:
         """Octets of the values of ``rows``, all ``width`` long, one row for each position."""
-        if rows.all():
-            table = self.octets.reshape(-1, width)
-        else:
-            table = self.octets[self.starts[rows][:, None] + np.arange(width)]
-        return np.ascontiguousarray(table.T)
+        if not rows.all():
+            found = self.octets[self.starts[rows][:, None] + np.arange(width)]
+            return np.ascontiguousarray(found.T)
+        if self._matrix is None:
+            self._matrix = np.ascontiguousarray(self.octets.reshape(-1, width).T)
+        return self._matrix
 
 
 def _is_no_digit(octets: Array) -> Array:

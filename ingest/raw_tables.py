@@ -23,6 +23,8 @@ PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "write.parquet.compression-codec": "zstd",
+    # A column that outgrows this hardly repeats: give its dictionary up early.
+    "write.parquet.dict-size-bytes": str(64 * 1024),
     "write.target-file-size-bytes": str(128 * 1024 * 1024),
 }
 SNAPSHOTS_LIVE = timedelta(days=7)
