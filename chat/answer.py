@@ -338,6 +338,9 @@ def _answered(
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
+    if _all_unknown(version, asker, plan, metric):
+        # Nobody's loans are known here: a sum of nothing known is no figure, not zero.
+        table = replace(table, rows=[[None]], raw=[(None,)])
     names = _names(version, plan)
     reading = wording.reading(plan, registry, names)
     sentences = [wording.sentence(plan, registry, table, names)]
@@ -517,6 +520,27 @@ def _notes(
     return notes
 
 
+def _all_unknown(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> bool:
+    """Whether a figure on loans is asked of customers whose records are all quarantined."""
+    if plan.group_by or plan.show != "figure" or metric.relation != version.registry.loans:
+        return False
+    excluded = _quarantined(version, asker, plan, metric)
+    return bool(excluded) and excluded == _count_customers(version, asker, plan)
+
+
+def _count_customers(version: Published, asker: _Asker, plan: Plan, *further: Filter) -> int:
+    """Customers in scope of a plan's filters on customers, and of further ones."""
+    registry = version.registry
+    counted = registry.metrics["customer_count"]
+    filters = tuple(
+        found
+        for found in (*plan.filters, *plan.base)
+        if registry.dimension_of(counted, found.field) is not None
+    )
+    table = _run(version, asker, Plan(metric="customer_count", filters=(*filters, *further)))
+    return int(table.raw[0][0])
+
+
 def _quarantined(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> int:
     """Customers in scope of whom loans and score are unknown, where that bears on the figure."""
     about_credit = {"points", "delinquencies", "loans"}
@@ -531,17 +555,11 @@ def _quarantined(version: Published, asker: _Asker, plan: Plan, metric: Metric) 
     status = registry.dimensions.get("credit_record_status")
     if not credit or status is None or "quarantined" not in status.values:
         return 0
-    counted = registry.metrics["customer_count"]
-    filters = [
-        found
-        for found in (*plan.filters, *plan.base)
-        if registry.dimension_of(counted, found.field) is not None
-    ]
-    if any(found.field in ("credit_record_status", "credit_band") for found in filters):
+    told = ("credit_record_status", "credit_band")
+    if any(found.field in told for found in (*plan.filters, *plan.base)):
         return 0
-    filters.append(Filter(field="credit_record_status", values=("quarantined",)))
-    table = _run(version, asker, Plan(metric="customer_count", filters=tuple(filters)))
-    return int(table.raw[0][0])
+    quarantined = Filter(field="credit_record_status", values=("quarantined",))
+    return _count_customers(version, asker, plan, quarantined)
 
 
 def _outside_filter(asker: _Asker, plan: Plan) -> str:

@@ -210,6 +210,9 @@ class _Reader:
             raise Unclear("What about it? There is no earlier question to go on from.")
         draft = _Draft(periods[0] if periods else None)
         previous = earlier if follows else None
+        if not self.items and not periods and not self.ids:
+            # "thanks" asks nothing: the earlier figure again would look like an answer to it.
+            raise Unclear("What would you like to know?")
         self._comparisons()
         self._ranks(draft)
         self._choose(draft, previous)
@@ -292,10 +295,14 @@ class _Reader:
                 item.kind, item.value, named = "NOUN", "customers", True
 
     def _of_them(self, earlier: Plan | None) -> None:
-        """Lets "how many of them" count what the earlier question was about."""
+        """Lets "how many of them" count what the earlier question was about.
+
+        With a verb of its own ("how much did they withdraw") they are its customers.
+        """
+        acts = any(item.kind == "VERB" for item in self.items)
         for item, after in zip(self.items, self.items[1:], strict=False):
             if item.kind == "AGG" and after.kind == "PRONOUN" and earlier is not None:
-                noun = _noun_of(earlier.metric)
+                noun = "customers" if acts else _noun_of(earlier.metric)
                 after.kind, after.value = "NOUN", noun
                 self.items.append(_Item("PRONOUN", None, after.text))
                 return

@@ -253,6 +253,11 @@ FOLLOWING = [
         [[8, "Victor Hamilton · #8", "300.00"]],
     ),
     (["total loans in Toronto", "and in Halifax?"], "and in Montreal?", [["5000.00"]]),
+    (
+        ["What is the total loan amount?"],
+        "how much did they withdraw in Toronto last month?",
+        [["140.00"]],
+    ),
 ]
 
 
@@ -289,6 +294,18 @@ def test_a_quarantined_record_never_looks_like_no_loans(say: Say) -> None:
     assert 6 not in [row[0] for row in answer["rows"]]
     assert "1 customer's credit record is quarantined and not counted" in answer["answer"]
     assert "quarantined" not in say("how many customers in Toronto have a loan")["answer"]
+
+
+def test_the_loans_of_a_quarantined_record_are_no_figure(say: Say) -> None:
+    answer = say("total loans of customer 6")
+    assert answer["rows"] == [[None]]
+    assert "no figure" in answer["answer"]
+    assert "quarantined" in answer["answer"]
+
+
+def test_thanks_do_not_ask_the_last_question_again(say: Say) -> None:
+    answer = say("thanks", history=["What is the average credit score?"])
+    assert (answer["status"], answer["rows"]) == ("needs_clarification", [])
 
 
 def test_the_document_has_all_that_the_contract_names(say: Say) -> None:
