@@ -8,7 +8,7 @@ DISCOVER := $(VENV)/bin/discover
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo day2 test lint format docs bench down clean lock
+.PHONY: help setup demo day2 test lint format docs down clean lock
 
 ##@ Use
 demo: announce $(READY) ## set up and run everything: data, lake, marts, documents, chat, dashboard
@@ -47,6 +47,9 @@ lint: $(READY) ## format, lint, types, layers, SQL, dbt rules, compose schema
 	$(VENV)/bin/dbt-bouncer --config-file dbt-bouncer.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+
+bench: $(READY) ## measure every figure that is claimed; one of them: ONLY=flatten
+	@$(VENV)/bin/python -m benchmarks $(ONLY)
 
 format: $(READY) ## format Python and fix what ruff can
 	$(VENV)/bin/ruff check --fix .

@@ -54,7 +54,7 @@ def demo(load: Callable[[], Settings]) -> None:
     end = date.fromisoformat(delivered.name)
     _generate(settings, delivered, end)
     _stream(settings)
-    _refresh(settings, delivered)
+    _refresh(settings, delivered, _redelivered(settings, delivered))
     _ask(settings)
     _show(load)
     progress.print(f"\nready in {time.monotonic() - started:.0f} s")
@@ -186,13 +186,24 @@ def _deliver_day2(settings: Settings, first: Path) -> Any:
     credit = folder / "credit_bureau" / "credit_data.json"
     credit.write_text(json.dumps(profiles))
     good = folder / "atm" / "atm_activity.csv"
-    broken = folder / "atm" / "atm_cut_in_transfer.csv"
+    broken = folder / "atm" / "atm_renamed_column.csv"
     broken.write_bytes(good.read_bytes()[: good.stat().st_size // 2].replace(b"amount", b"amt", 1))
     out.print(
         f"delivered: one day of ATM activity ({end}), {len(changed)} changed credit profiles, "
         "one ATM file with a renamed column"
     )
     return {"folder": folder, "credit_bureau": [str(credit)], "atm": [str(good), str(broken)]}
+
+
+def _redelivered(settings: Settings, delivered: Path) -> dict[str, list[str]] | None:
+    """A demo after day 2 delivers day 2's credit profiles: the older ones would undo them."""
+    credit = settings.home / "demo" / "day2" / "credit_bureau" / "credit_data.json"
+    if not credit.exists():
+        return None
+    return {
+        "credit_bureau": [str(credit)],
+        "atm": [str(delivered / "atm" / "atm_activity.csv")],
+    }
 
 
 def _require_disk(home: Path) -> None:

@@ -121,7 +121,8 @@ def print_stage(stage: Any) -> None:
 def print_summary(report: Any) -> None:
     """What a person wants to know at the end of a refresh."""
     colour = {"published": "green", "unchanged": "cyan", "stopped": "red"}[report.state]
-    out.print(f"[{colour}]{report.state}[/{colour}] {report.run_id}", end="")
+    run_id = "" if report.state == "unchanged" else f" {report.run_id}"
+    out.print(f"[{colour}]{report.state}[/{colour}]{run_id}", end="")
     out.print(f" in {report.ledger['seconds']} s", end="")
     out.print(f", {report.quarantined:,} records quarantined" if report.quarantined else "")
     for rejected in report.rejected_files:
@@ -159,19 +160,12 @@ def versions_command(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("")
-    for name in ("run", "published (UTC)", "data through", "customers", "transactions"):
-        table.add_column(name, no_wrap=True)
     for row in rows:
-        table.add_row(
-            "→" if row["current"] else "",
-            row["run_id"],
-            row["published_at"],
-            row["data_through"] or "",
-            f"{row['tables']['dim_customers']:,}",
-            f"{row['tables']['fct_atm_transactions']:,}",
+        out.print(
+            f"{'→' if row['current'] else ' '} {row['run_id']}  through {row['data_through']}"
+            f"  {row['tables']['dim_customers']:>9,} customers"
+            f"  {row['tables']['fct_atm_transactions']:>11,} transactions",
         )
-    out.print(table)
 
 
 def rollback_command(
