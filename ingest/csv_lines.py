@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.frame import Array, Lines, OnBytes, read_lines
+from ingest.frame import BOM, Array, Lines, OnBytes, read_lines
 from ingest.rejects import FileRejected, Reject, shown
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def _columns(
         wrong.append((row.number, row.actual_columns))
         return "skip"
 
+    if data.startswith(BOM):
+        # The reader takes one away wherever a block begins; here it is a part of the first field.
+        data = BOM + data
     quoted = b'"' in data
     table = arrow_csv.read_csv(
         pa.BufferReader(data),
@@ -154,7 +157,7 @@ def _whole_lines(lines: Lines, fields: int) -> tuple[bytes, Array, list[Reject]]
     ends = lines.ends
     starts = np.concatenate(([0], ends[:-1] + 1))
     broken: dict[int, str] = {}
-    if lines.last_is_unended:
+    if lines.last_is_unended and ends[-1] > starts[-1]:
         broken[len(ends) - 1] = "no line ending: the file may be cut here"
     _note(broken, ends, octets == 0, "holds a NUL byte")
     _note(broken, ends, octets == ord("\r"), "holds a carriage return")

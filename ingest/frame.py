@@ -22,7 +22,7 @@ LONGEST_RECORD = 64 << 20
 """Bytes. Memory has to end somewhere: a longer line or element rejects its file."""
 
 _SNIFFED = 64 << 10
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = (
     (b"\x1f\x8b", "compressed with gzip, not text"),
     (b"BZh", "compressed with bzip2, not text"),
@@ -174,8 +174,8 @@ def _start_of_text(stream: BinaryIO) -> bytes:
     # ASCII written as UTF-16 has a NUL in every other byte.
     if start[:200].count(b"\0") * 4 > len(start[:200]):
         raise FileRejected("UTF-16 or binary, not UTF-8 text", raw=start[:64])
-    stream.seek(len(_BOM) if start.startswith(_BOM) else 0)
-    text = start.removeprefix(_BOM)
+    stream.seek(len(BOM) if start.startswith(BOM) else 0)
+    text = start.removeprefix(BOM)
     if not text.strip(b" \t\r\n"):
         raise FileRejected("no text in the file")
     return text

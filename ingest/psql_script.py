@@ -167,15 +167,16 @@ def _list(rest: Iterator[_Token], start: _Token) -> list[_Token]:
     if opening is None or opening.text != "(":
         raise _unreadable(opening or start, "an opening parenthesis is missing")
     items: list[_Token] = []
-    while True:
-        item, separator = next(rest, None), next(rest, None)
-        if item is None or separator is None:
-            raise _unreadable(opening, "a parenthesis is never closed")
+    for item in rest:
+        separator = next(rest, None)
+        if separator is None:
+            break
         items.append(item)
         if separator.text == ")" and separator.kind == "sign":
             return items
         if separator.text != "," or separator.kind != "sign":
             raise _unreadable(separator, "only plain values can be read")
+    raise _unreadable(opening, "a parenthesis is never closed")
 
 
 def _name(token: _Token) -> str:

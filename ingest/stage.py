@@ -6,7 +6,6 @@ Nothing here knows S3 or a batch's fate.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,24 +103,20 @@ class CsvStage:
         return taken[0], rejects
 
     def _take_torn(self, file: int, rows: CsvRows, bad: list[int]) -> list[Reject]:
-        """Take out rows that bad lines beside them make doubtful."""
+        """Take out rows that a lone field beside them makes doubtful."""
         torn = self.torn.setdefault(file, TornLines()).find(rows, bad)
         if not torn:
             return []
-        table, whose = mended_rows(torn, rows)
-        with self._delivered(table):
+        with self._delivered(mended_rows(torn, rows)):
             good = self.stage.execute(f"SELECT line FROM ({self._good()})").fetchall()
-        whole = Counter(whose[line] for (line,) in good)
-        doubtful = {
-            one.line: one for index, one in enumerate(torn) if whole[index] == len(one.mended)
-        }
+        doubtful = {torn[index].line: torn[index] for (index,) in good}
         if not doubtful:
             return []
         return [
             Reject(
                 line,
                 doubtful[line].field,
-                f"may be torn: a part of line {doubtful[line].other} would fit to it",
+                f"may be torn: line {doubtful[line].lone}, a lone field, would fit to it",
                 shown(doubtful[line].raw),
             )
             for line in self._drop(file, list(doubtful))

@@ -1,13 +1,13 @@
 """Rows that may have lost a part of a field to the line above or below them.
 
-A line break that got inside the last or the first field of a row, or moved into one, leaves a row
-that may be valid with another value (customer 17 becomes customer 1) beside a line that is none.
-Nobody can say that such a row is right where it would be valid with what stands on that line, too.
+A line break that got inside the last or the first field of a row leaves a row that may be valid
+with another value (customer 17 becomes customer 1) beside a line that is a lone field. Nobody can
+say that such a row is right where it would be valid with what stands on that line, too. A bad line
+with all its fields is something else: it stands for itself and casts no doubt on its neighbours.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,20 +18,19 @@ from ingest.frame import Lines
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LETTERS_BEFORE_A_NUMBER = re.compile(rb"([^\x00-\x40][^0-9,\"]*)[0-9]+,")
-
 _Line = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
 class Torn:
-    """A row beside a line that isn't one, and both as they may have been."""
+    """A row beside a lone field, and the one line that both may have been."""
 
     line: int
-    other: int
+    lone: int
+    """The line of the lone field."""
     field: str
     raw: bytes
-    mended: tuple[bytes, ...]
+    mended: bytes
 
 
 class TornLines:
@@ -53,49 +52,42 @@ class TornLines:
             for below in _filled(lines, range(lines.first_line, end)):
                 found.append(_below(self._above, below, rows.header[0]))
                 break
-        lone = 0
+        last_lone = 0
         for number in bad:
-            other = (number, lines.line(number))
-            if not other[1].strip():
+            lone = (number, lines.line(number))
+            if b"," in lone[1] or not lone[1].strip():
                 continue
+            last_lone = number
             above = next(_filled(lines, range(number - 1, lines.first_line - 1, -1)), self._above)
             if above:
-                found.append(_above(above, other, rows.header[-1]))
-            if b"," not in other[1]:
-                lone = number
-                for below in _filled(lines, range(number + 1, end)):
-                    found.append(_below(other, below, rows.header[0]))
-                    break
+                found.append(_above(above, lone, rows.header[-1]))
+            for below in _filled(lines, range(number + 1, end)):
+                found.append(_below(lone, below, rows.header[0]))
+                break
         self._above = _last(lines) or self._above
-        self._above_is_lone = self._above is not None and self._above[0] == lone
+        self._above_is_lone = self._above is not None and self._above[0] == last_lone
         return [torn for torn in found if torn]
 
 
-def mended_rows(torn: Sequence[Torn], rows: CsvRows) -> tuple[pa.Table, list[int]]:
-    """All mended lines that hold up as rows, counted from 0 (``line``); whose each one is."""
-    data = b"".join(text + b"\n" for one in torn for text in one.mended)
-    whose = [index for index, one in enumerate(torn) for _ in one.mended]
+def mended_rows(torn: Sequence[Torn], rows: CsvRows) -> pa.Table:
+    """The mended lines that hold up as rows; ``line`` is the position in ``torn``."""
+    data = b"".join(one.mended + b"\n" for one in torn)
     names = [name for name in rows.table.column_names if name != "line"]
-    return rows_of(Lines(data, 0), rows.header, names).table, whose
+    return rows_of(Lines(data, 0), rows.header, names).table
 
 
-def _above(row: _Line, other: _Line, field: str) -> Torn | None:
-    """The row above a line, if the line may begin with the end of its last field."""
+def _above(row: _Line, lone: _Line, field: str) -> Torn | None:
+    """The row above a lone field, which may be the end of its last field."""
     if b"," not in row[1]:
         return None
-    if b"," not in other[1]:
-        return Torn(row[0], other[0], field, row[1], (_joined(row[1], other[1]),))
-    if match := _LETTERS_BEFORE_A_NUMBER.match(other[1]):
-        moved = match.end(1)
-        return Torn(row[0], other[0], field, row[1], (row[1] + match[1], other[1][moved:]))
-    return None
+    return Torn(row[0], lone[0], field, row[1], _joined(row[1], lone[1]))
 
 
-def _below(other: _Line, row: _Line, field: str) -> Torn | None:
+def _below(lone: _Line, row: _Line, field: str) -> Torn | None:
     """The row below a lone field, which may be the start of its first field."""
     if b"," not in row[1]:
         return None
-    return Torn(row[0], other[0], field, row[1], (_joined(other[1], row[1]),))
+    return Torn(row[0], lone[0], field, row[1], _joined(lone[1], row[1]))
 
 
 def _joined(first: bytes, second: bytes) -> bytes:

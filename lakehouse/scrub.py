@@ -67,6 +67,15 @@ _CUSTOMER_ID = re.compile(
 
 def scrub(text: str) -> str:
     """``text`` with every identifying part replaced by its kind in brackets: ``[phone]``."""
+    while True:
+        # What was cut at a replaced part may identify somebody by itself.
+        found = _once(text)
+        if found == text:
+            return text
+        text = found
+
+
+def _once(text: str) -> str:
     plain, origin = _plain(text)
     pieces: list[str] = []
     position = 0

@@ -116,8 +116,8 @@ GROUPS = {
     ),
     "Lines of a CSV file": (
         "No field may hold a line break, so a damaged line spoils itself and no other. The "
-        "exception is a line that may be part of the one beside it: if the two would also be one "
-        "valid row, nobody can say that either is right. A file that stops without a line ending "
+        "exception is a lone field: if it and the row beside it would also be one valid row, "
+        "nobody can say that the row is whole. A file that stops without a line ending "
         "may have been cut inside its last field (customer 17 would be customer 1): its last line, "
         "and only that, waits in quarantine until somebody ends it."
     ),
@@ -399,6 +399,14 @@ def atm_lines() -> Iterator[Case]:
     yield bad_line(
         encoding, "byte-order mark inside", b"\xef\xbb\xbf" + row(), "atm_id", "whole number"
     )
+    yield Case(
+        encoding,
+        "byte-order mark before the first row",
+        "atm",
+        HEADER + b"\xef\xbb\xbf" + FIRST + LAST,
+        (LAST_ROW,),
+        ((2, "atm_id", "whole number"),),
+    )
 
 
 def atm_files() -> Iterator[Case]:
@@ -541,14 +549,6 @@ def customer_cases() -> Iterator[Case]:
         CUSTOMERS + ONE + b" East\n" + TWO,
         (TWO_ROW,),
         ((2, "city", "may be torn"), (3, "", "1 fields")),
-    )
-    yield Case(
-        lines,
-        "line break moved into the city (`St. John'` and `s2`)",
-        "core_banking",
-        CUSTOMERS + ONE.replace(b"s\n", b"\ns") + TWO,
-        (),
-        ((2, "city", "may be torn"), (3, "customer_id", "whole")),
     )
     repeated = "Repeated records"
     other = b"1,Somebody Else,else@example.com,Regina\n"

@@ -10,6 +10,9 @@ in the file tells. So a mutant is one of
                        of the file (whole records around each damaged byte) hold nothing but
                        whole valid records by :mod:`tests.unit.ingest.reference`, and what landed
                        of them is what that reads
+``beside``             such a row stands beside a line that is quarantined and has all its fields: a
+                       line break moved by a character. It is just what a bad row beside a good
+                       one looks like, and there the good one has to land
 ``silent``             anything else: a row lands that the damaged stretch doesn't say, or stands
                        beside a part of it that can't be read, or a row is gone without a trace
 """
@@ -36,7 +39,7 @@ from lakehouse.settings import Settings, load
 from tests.unit.ingest import reference
 from tests.unit.ingest.reference import Records
 
-VERDICTS = ("unchanged", "caught", "indistinguishable", "silent")
+VERDICTS = ("unchanged", "caught", "indistinguishable", "beside", "silent")
 
 Row = tuple[Any, ...]
 Landing = Callable[[bytes], tuple[list[Row], int]]
@@ -59,6 +62,14 @@ class Delivery:
             return [] if text.strip(b" \t\r\n") == self.pieces[number].strip(b" \t\r\n") else None
         return self.read(text)
 
+    def apart(self, text: bytes) -> list[Row]:
+        """The valid ones among lines that all have the fields of a row; else nothing."""
+        fields = self.pieces[0].count(b",") + 1
+        lines = [line for line in text.splitlines(keepends=True) if line.strip()]
+        if self.frame != {0} or any(line.count(b",") + 1 < fields for line in lines):
+            return []
+        return [row for line in lines for row in self.read(line) or []]
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -78,7 +89,7 @@ def mutants(delivery: Delivery, count: int, seed: int) -> Iterator[Mutant]:
         places = draws.choices((1, 2, 3), (70, 20, 10))[0]
         touched = set(draws.sample(range(len(pieces)), places))
         for chosen in touched:
-            pieces[chosen] = _damaged(draws, pieces[chosen])
+            pieces[chosen] = damaged(draws, pieces[chosen])
         if draws.random() < 0.05:
             chosen = draws.randrange(len(pieces))
             pieces = pieces[: chosen + 1]
@@ -99,8 +110,11 @@ def judge(delivery: Delivery, mutant: Mutant, landed: Sequence[Row], quarantined
         return "caught" if quarantined else "unchanged"
     said = [delivery.records(number, text) for number, text in mutant.stretches]
     readable: Counter[Row] = Counter(row for records in said for row in records or [])
-    if extra - readable or (missing and not quarantined and None in said):
+    if missing and not quarantined and None in said:
         return "silent"
+    if strange := extra - readable:
+        apart = Counter(row for _, text in mutant.stretches for row in delivery.apart(text))
+        return "beside" if quarantined and not strange - apart else "silent"
     return "indistinguishable" if extra or not quarantined else "caught"
 
 
@@ -128,7 +142,7 @@ _TOKENS = (
 )
 
 
-def _damaged(draws: random.Random, text: bytes) -> bytes:
+def damaged(draws: random.Random, text: bytes) -> bytes:
     at = draws.randrange(len(text))
     until = min(len(text), at + draws.choice((1, 1, 1, 2, 3, 5, 8, 20)))
     kind = draws.choice(("bit", "byte", "byte", "token", "replace", "cut", "cut", "swap", "twice"))

@@ -23,7 +23,7 @@ _TIME = r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,6}
 _AMOUNT = r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,2})?"
 _ID = r"[1-9][0-9]{0,9}"
 _ATM = re.compile(rf"({_ID}),({_TIME}),({_AMOUNT}),(deposit|withdrawal),({_ID})")
-_QUOTED_LINE = re.compile(r'"[^",]*"(?:,"[^",]*")*')
+_PLAIN_LINE = re.compile(r'(?:"[^",]*"|[^",]*)(?:,(?:"[^",]*"|[^",]*))*')
 _FIELD = r'("(?:[^"]|"")*"|[^",]*)'
 _CUSTOMER = re.compile(rf"({_ID}),{_FIELD},{_FIELD},{_FIELD}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -56,7 +56,7 @@ _BLANK = r"(?:[ \t\r\n\f\v]|--[^\n]*(?:\n|$)|^\\c [^\n;(']*\n)*"
 _SQL_ROW = re.compile(
     rf"{_BLANK}(?:INSERT{_BLANK}INTO{_BLANK}customers{_BLANK}\({_BLANK}name{_BLANK},{_BLANK}email"
     rf"{_BLANK},{_BLANK}city{_BLANK}\){_BLANK}VALUES)?{_BLANK}\({_BLANK}{_LITERAL}{_BLANK},{_BLANK}"
-    rf"{_LITERAL}{_BLANK},{_BLANK}{_LITERAL}{_BLANK}\){_BLANK}[,;]?{_BLANK}",
+    rf"{_LITERAL}{_BLANK},{_BLANK}{_LITERAL}{_BLANK}\){_BLANK}(?:,|(?:;{_BLANK})*){_BLANK}",
     re.IGNORECASE,
 )
 
@@ -96,9 +96,15 @@ def sql_rows(data: bytes) -> Records:
     text = _text(data)
     if text is None:
         return None
-    if re.fullmatch(_BLANK, text):
+    if re.fullmatch(rf"{_BLANK}(?:;{_BLANK})*", text):
         return []
     return _texts(data, _SQL_ROW, _sql_row)
+
+
+def exists(moment: datetime) -> bool:
+    """Whether clocks in Toronto showed this time; one that they skipped comes back as another."""
+    there = moment.replace(tzinfo=TORONTO).astimezone(ZoneInfo("UTC")).astimezone(TORONTO)
+    return there.replace(tzinfo=None) == moment
 
 
 def _text(data: bytes) -> str | None:
@@ -144,7 +150,7 @@ def _texts(data: bytes, pattern: re.Pattern[str], read: Any) -> Records:
 
 def _atm_line(line: str) -> tuple[Any, ...] | None:
     if '"' in line:
-        if not _QUOTED_LINE.fullmatch(line):
+        if not _PLAIN_LINE.fullmatch(line):
             return None
         line = line.replace('"', "")
     match = _ATM.fullmatch(line)
@@ -156,9 +162,7 @@ def _atm_line(line: str) -> tuple[Any, ...] | None:
         return None
     if max(int(machine), int(customer)) > 2_147_483_647:
         return None
-    # A time that the clocks skipped comes back from UTC as another one.
-    there = moment.replace(tzinfo=TORONTO).astimezone(ZoneInfo("UTC")).astimezone(TORONTO)
-    if there.replace(tzinfo=None) != moment:
+    if not exists(moment):
         return None
     return int(machine), moment, Decimal(amount), kind, int(customer)
 
