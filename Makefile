@@ -8,7 +8,7 @@ DISCOVER := $(VENV)/bin/discover
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo day2 test lint format docs down clean lock
+.PHONY: help setup demo day2 test lint format docs bench down clean lock
 
 ##@ Use
 demo: announce $(READY) ## set up and run everything: data, lake, marts, documents, chat, dashboard
