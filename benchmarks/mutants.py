@@ -15,9 +15,9 @@ from benchmarks.bench import report
 from tests.unit.ingest.mutants import VERDICTS, deliveries, verdicts
 
 MUTANTS = 12_000
-NOTE = """Good files with one to three places damaged (a bit, a byte, a few bytes replaced, inserted, \
-deleted, swapped or doubled; one in twenty also cut), landed, and judged by a reader that was \
-written apart.
+NOTE = """Good files with one to three places damaged (a bit, a byte, a few bytes replaced, \
+inserted, deleted, swapped or doubled; one in twenty also cut), landed, and judged by a reader \
+that was written apart.
 
 - **unchanged**: all original rows land, nothing is quarantined (CRLF for LF, `20.50` for `20.5`).
 - **caught**: something is quarantined, and every landed row equals an original row.
