@@ -105,6 +105,10 @@ class Settings(BaseSettings):
         """The share of bad rows above which a batch of ``source`` is stopped."""
         return self.bad_share_limits.get(source, self.bad_share_limit)
 
+    def __hash__(self) -> int:
+        """Settings key caches; a limit by source is a dict, which has no hash of its own."""
+        return hash((self.home, self.profile))
+
     @property
     def logs(self) -> Path:
         """Folder of service and run logs."""
