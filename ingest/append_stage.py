@@ -1,14 +1,15 @@
 """Where the rows of a source that appends go: each part of a file becomes Parquet at once.
 
-No row has to wait for the last one, so memory stays bounded whatever the file's size. Only which
-row is the how-many-th of equal ones may be known late: a file whose equal rows lie far apart is
-gone through once more.
+No row has to wait for the last one, so memory stays bounded whatever the file's size. One part is
+written while the next is read. Only which row is the how-many-th of equal ones may be known late: a
+file whose equal rows lie far apart is gone through once more.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,15 @@ class AppendStage(CsvStage):
         self.folder = folder
         self.lineage_of = lineage_of
         self.files: dict[int, _LandedFile] = {}
+        self.pool = ThreadPoolExecutor(1)
+        # Only for the thread that writes: two threads can't share one.
+        self.writing = stage.cursor()
+        self.writing.execute("SET TimeZone = 'UTC'")
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self.pool.shutdown(cancel_futures=True)
+        self.writing.close()
 
     def count(self, file: int) -> int:
         """Rows of one file that stand."""
@@ -116,14 +126,14 @@ class AppendStage(CsvStage):
 
         Twins are told apart among these rows only.
         """
-        self.stage.register("typed", typed)
-        found = self.stage.execute("SELECT hash(normal) AS hash FROM typed").to_arrow_table()
+        self.writing.register("typed", typed)
+        found = self.writing.execute("SELECT hash(normal) AS hash FROM typed").to_arrow_table()
         hashes = found["hash"].to_numpy()
         once = np.unique(hashes)
         occurrence = "1"
         if len(once) < len(hashes):
             occurrence = "occurrence"
-            self.stage.register("typed", _numbered(typed, hashes))
+            self.writing.register("typed", _numbered(typed, hashes))
         clock = ""
         if self.contract.local_time:
             clock = ", " + self._clock(self.contract.local_time, self._years())
@@ -131,15 +141,15 @@ class AppendStage(CsvStage):
             f"{sql.replace('occurrence', occurrence)} AS {name}"
             for name, sql in self.contract.landed
         )
-        rows = self.stage.execute(
+        rows = self.writing.execute(
             f"SELECT {columns}, line AS _source_row FROM (SELECT *{clock} FROM typed)"
         ).to_arrow_table()
-        self.stage.unregister("typed")
+        self.writing.unregister("typed")
         return _with_lineage(rows, lineage, self.schema), once
 
     def _years(self) -> list[int]:
         """First and last year of the typed rows, as far as zones are defined."""
-        bounds = self.stage.execute(
+        bounds = self.writing.execute(
             "SELECT min(year), max(year)"
             f" FROM (SELECT year(t_{self.contract.local_time}) AS year FROM typed)"
             " WHERE year BETWEEN 1970 AND 2099"
@@ -177,7 +187,7 @@ class AppendStage(CsvStage):
 
 
 class _LandedFile:
-    """The Parquet of one file as it grows. The newest part waits: it may lose doubtful rows."""
+    """The Parquet of one file as it grows. The newest parts wait: they may lose doubtful rows."""
 
     def __init__(self, stage: AppendStage, number: int) -> None:
         self.stage = stage
@@ -186,12 +196,14 @@ class _LandedFile:
         self.hashes = RowHashes(stage.folder / f"{number}.hashes")
         self.written = 0
         self.parts: list[pa.Table] = []
+        self._busy: Future[None] | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, typed: pa.Table) -> None:
         """Take the next part's rows; write the one before the last."""
         if len(self.parts) > 1:
-            self._write(self.parts.pop(0))
+            self._wait()
+            self._busy = self.stage.pool.submit(self._write, self.parts.pop(0))
         self.parts.append(typed)
 
     def drop(self, lines: list[int]) -> list[int]:
@@ -208,11 +220,13 @@ class _LandedFile:
 
     def count(self) -> int:
         """Rows taken so far."""
+        self._wait()
         waiting: int = sum(part.num_rows for part in self.parts)
         return self.written + waiting
 
     def flush(self) -> None:
         """Write what waits."""
+        self._wait()
         while self.parts:
             self._write(self.parts.pop(0))
 
@@ -222,11 +236,17 @@ class _LandedFile:
 
     def discard(self) -> None:
         """Leave nothing of it."""
+        self._wait()
         self.parts.clear()
         if self._writer:
             self._writer.close()
         self.path.unlink(missing_ok=True)
         self.hashes.discard()
+
+    def _wait(self) -> None:
+        if self._busy:
+            self._busy.result()
+            self._busy = None
 
     def _write(self, typed: pa.Table) -> None:
         if not typed.num_rows:

@@ -82,6 +82,8 @@ class Assessment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(self.stage, AppendStage):
+            self.stage.close()
         self.connection.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
