@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from lakehouse.errors import DiscoverError, UsageError
 
@@ -185,6 +185,8 @@ def load(home: Path | str | None = None, profile: str | None = None, **overrides
     values |= {"home": resolved_home, "profile": resolved_profile}
     try:
         return Settings(**values)
+    except SettingsError as error:
+        raise UsageError(str(error), "its value has to be JSON") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

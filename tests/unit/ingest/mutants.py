@@ -57,9 +57,18 @@ class Delivery:
     """Numbers of the pieces that hold no record."""
 
     def records(self, number: int, text: bytes) -> Records:
-        """What a piece, damaged or not, says."""
+        """What a piece, damaged or not, says; it may have run into the pieces after it."""
         if number in self.frame:
-            return [] if text.strip(b" \t\r\n") == self.pieces[number].strip(b" \t\r\n") else None
+            mark = self.pieces[number].strip(b"\r\n")
+            if not text.lstrip(b" \t\r\n").startswith(mark):
+                return None
+            text = text.lstrip(b" \t\r\n").removeprefix(mark)
+            if mark != b"[" and text[:1] not in (b"\r", b"\n", b""):
+                return None
+            text = text.lstrip(b"\r\n")
+        last = len(self.pieces) - 1
+        if number < last and last in self.frame:
+            text = text.rstrip(b"\r\n").removesuffix(self.pieces[last].strip(b"\r\n"))
         return self.read(text)
 
     def apart(self, text: bytes) -> list[Row]:
