@@ -28,8 +28,9 @@ _TOKEN = re.compile(
 )
 # Commands that neither read other files nor send what was typed so far.
 _COMMAND = re.compile(
-    r"[ \t]*\\(c|connect|conninfo|echo|qecho|warn|set|unset|pset|encoding|timing|x|a|t|f|H|r|p"
-    r"|prompt|restrict|unrestrict)(?![A-Za-z])(?P<arguments>.*)"
+    r"[ \t]*\\(?:(?:c|connect)(?:[ \t]+[^\s;]+){0,4}[ \t]*;?[ \t]*"
+    r"|(?:conninfo|echo|qecho|warn|set|unset|pset|encoding|timing|x|a|t|f|H|r|p|prompt|restrict"
+    r"|unrestrict)(?:[ \t].*)?)"
 )
 _STATEMENT = re.compile(r"insert|values|\(", re.IGNORECASE)
 _KNOWN_STATEMENTS = re.compile(
@@ -116,10 +117,9 @@ def _end_of_comment(text: str, position: int, line: int) -> int:
 
 
 def _expect_harmless(command: _Token) -> None:
-    match = _COMMAND.fullmatch(command.text)
-    if not match:
+    if not _COMMAND.fullmatch(command.text):
         raise _unreadable(command, f"{command.text.strip()[:40]!r} can't be passed over")
-    if _STATEMENT.search(match["arguments"]):
+    if _STATEMENT.search(command.text):
         raise _unreadable(command, "a statement stands behind a backslash command")
 
 

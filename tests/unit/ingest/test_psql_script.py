@@ -41,6 +41,11 @@ def test_spelling_of_names_is_postgres_own() -> None:
     assert rows("INSERT INTO customers (customer_id, name) VALUES (17, 'a');") == [["17", "a"]]
 
 
+@pytest.mark.parametrize("command", ["c bank", "c bank;", "connect bank me host 5432", "echo a; b"])
+def test_commands_that_change_no_row_are_passed_over(command: str) -> None:
+    assert rows(f"\\{command}\n\\timing\n{INSERT}('a', 'b', 'c');") == [["a", "b", "c"]]
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -58,6 +63,12 @@ def test_spelling_of_names_is_postgres_own() -> None:
         ("COPY customers FROM '/etc/passwd';", "COPY can't be read"),
         ("WITH x AS (SELECT 1) INSERT INTO customers (name) VALUES ('a');", "WITH can't"),
         ("/* open", "never closed"),
+        (f"INSERTX INTO customers (name) VALUES ('a'); {INSERT}('a', 'b', 'c');", "can't be read"),
+        ("\\NSERT INTO customers (name) VALUES ('a');", "can't be passed over"),
+        ("\\i more.sql", "can't be passed over"),
+        ("\\copy customers from 'x.csv'", "can't be passed over"),
+        (f"\\c bank{INSERT}('a', 'b', 'c');", "can't be passed over"),
+        (f"\\echo loading {INSERT}('a', 'b', 'c');", "a statement stands behind"),
     ],
 )
 def test_an_insert_that_cannot_be_read_is_an_error(script: str, reason: str) -> None:
