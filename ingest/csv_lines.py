@@ -151,8 +151,7 @@ def _whole_lines(lines: Lines, fields: int) -> tuple[bytes, Array, list[Reject]]
         and not data.startswith(b"\n")
     )
     if plain:
-        count = data.count(b"\n")
-        return data, np.arange(lines.first_line, lines.first_line + count), []
+        return data, np.arange(lines.first_line, lines.first_line + lines.count), []
     octets = np.frombuffer(data, dtype=np.uint8)
     ends = lines.ends
     starts = np.concatenate(([0], ends[:-1] + 1))

@@ -54,6 +54,11 @@ class Lines:
         """Position of every line's end in ``data``."""
         return np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == ord("\n"))
 
+    @cached_property
+    def count(self) -> int:
+        """How many lines."""
+        return self.data.count(b"\n")
+
     def line(self, number: int) -> bytes:
         """The text of one line, without its ending."""
         index = number - self.first_line
@@ -103,8 +108,9 @@ def read_lines(path: Path, on_bytes: OnBytes | None = None, chunk: int = CHUNK) 
                 raise FileRejected(f"a line longer than {LONGEST_RECORD} bytes", line=line)
             if data:
                 data = _with_line_feeds(data, ending)
-                yield Lines(data, line)
-                line += data.count(b"\n")
+                lines = Lines(data, line)
+                yield lines
+                line += lines.count
         if rest:
             yield Lines(_with_line_feeds(rest + ending, ending), line, last_is_unended=True)
 

@@ -101,7 +101,7 @@ def _joined(first: bytes, second: bytes) -> bytes:
 
 def _last(lines: Lines) -> _Line | None:
     end = len(lines.data)
-    number = lines.first_line + lines.data.count(b"\n")
+    number = lines.first_line + lines.count
     while end > 0:
         start = lines.data.rfind(b"\n", 0, end - 1) + 1
         number -= 1
