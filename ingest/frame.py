@@ -7,6 +7,7 @@ before an engine sees it, and lines are cut by us; an engine is left the fields 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ LONGEST_RECORD = 64 << 20
 """Bytes. Memory has to end somewhere: a longer line or element rejects its file."""
 
 _SNIFFED = 64 << 10
+_NO_BLANK = re.compile(rb"\S")
 BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = (
     (b"\x1f\x8b", "compressed with gzip, not text"),
@@ -81,10 +83,15 @@ class Elements:
         """Start and stop of each."""
         return list(zip(self.starts.tolist(), self.stops.tolist(), strict=True))
 
+    @cached_property
+    def _line_feeds(self) -> Array:
+        return np.flatnonzero(np.frombuffer(self.data, dtype=np.uint8) == ord("\n"))
+
     def line(self, start: int) -> int:
         """Line on which the element that starts at ``start`` begins."""
-        blank = len(self.data) - start - len(self.data[start:].lstrip())
-        return self.first_line + self.data.count(b"\n", 0, start + blank)
+        text = _NO_BLANK.search(self.data, start)
+        begins = text.start() if text else len(self.data)
+        return self.first_line + int(np.searchsorted(self._line_feeds, begins))
 
 
 def read_lines(path: Path, on_bytes: OnBytes | None = None, chunk: int = CHUNK) -> Iterator[Lines]:
