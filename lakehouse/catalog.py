@@ -59,15 +59,18 @@ TRANSACTIONS = RawTable("atm", "transactions")
 COMPLAINTS = RawTable("feedback", "complaints")
 RAW_TABLES = (CUSTOMERS, CREDIT_PROFILES, LOANS, TRANSACTIONS, COMPLAINTS)
 
-MARTS = (
-    "dim_customers",
-    "fct_customers",
-    "fct_loans",
-    "fct_atm_transactions",
-    "fct_atm_daily",
-    "fct_complaints",
-    "entitlements",
-)
+MART_KEYS = {
+    "dim_customers": ("customer_id",),
+    "fct_customers": ("customer_id",),
+    "fct_loans": ("customer_id", "loan_number"),
+    "fct_atm_transactions": ("transaction_id",),
+    "fct_atm_daily": ("transaction_date", "transaction_hour", "transaction_type", "city"),
+    "fct_complaints": ("feedback_id",),
+    "entitlements": ("user_name", "group_type", "group_value"),
+}
+"""The marts, and what tells one row from another: the grain that dbt's tests hold."""
+
+MARTS = tuple(MART_KEYS)
 
 
 def raw_prefix(source: str) -> str:

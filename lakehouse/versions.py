@@ -96,6 +96,18 @@ class Versions:
         manifests = [Manifest(**read_json(path)) for path in self.folder.glob("*/manifest.json")]
         return sorted(manifests, key=lambda manifest: manifest.run_id, reverse=True)
 
+    def before(self, run_id: str) -> Manifest:
+        """The newest version that is older than ``run_id``.
+
+        Raises:
+            DiscoverError: none is kept.
+
+        """
+        older = [manifest for manifest in self.all() if manifest.run_id < run_id]
+        if not older:
+            raise DiscoverError(f"no version before {run_id}", "list them: discover versions")
+        return older[0]
+
     def marts_file(self, run_id: str) -> Path:
         """The DuckDB file of one version."""
         return self.folder / run_id / "marts.duckdb"

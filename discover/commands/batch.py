@@ -1,4 +1,4 @@
-"""``refresh``, and what looks at published versions: ``versions``, ``rollback``, ``sql``."""
+"""``refresh``, and what looks at versions: ``versions``, ``diff``, ``rollback``, ``sql``."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command("refresh")(refresh_command)
     app.command("publish")(publish_command)
     app.command("versions")(versions_command)
+    app.command("diff")(diff_command)
     app.command("rollback")(rollback_command)
     app.command("sql")(sql_command)
 
@@ -168,6 +169,76 @@ def versions_command(as_json: AsJson = False) -> None:
         )
 
 
+def diff_command(
+    run_a: Annotated[
+        str | None, typer.Argument(help="Run id; default: the version before the other.")
+    ] = None,
+    run_b: Annotated[str | None, typer.Argument(help="Run id; default: the published one.")] = None,
+    customers: Annotated[
+        int, typer.Option(min=0, help="How many of the customers that moved to list.")
+    ] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """What moved from version RUN_A to RUN_B: metrics, rows, customers, and by how much."""
+    from discover.diff import diff
+
+    current = settings()
+    versions = Versions(current.home)
+    newer = run_b or versions.require_current().run_id
+    older = run_a or versions.before(newer).run_id
+    found = diff(current.home, older, newer, customers)
+    if as_json:
+        print_json(plain(found.to_json()))
+    else:
+        print_difference(found)
+
+
+def print_difference(found: Any) -> None:
+    """What moved, for a person; what didn't is left out."""
+    out.print(f"{found.before} → {found.after}")
+    if found.equal:
+        out.print("equal: every mart has the same rows")
+    moved = [metric for metric in found.metrics if metric.before != metric.after]
+    if moved:
+        table = Table("metric", box=None)
+        for side in ("before", "after", "change"):
+            table.add_column(side, justify="right")
+        for metric in moved:
+            figures = (metric.before, metric.after, metric.change)
+            table.add_row(escape(metric.label), *map(_figure, figures))
+        out.print(table)
+    for mart in found.tables:
+        if mart.moved:
+            columns = ", ".join(f"{name} {rows:,}" for name, rows in mart.columns.items())
+            shape = [f"new column {name}" for name in mart.new_columns]
+            shape += [f"column {name} is gone" for name in mart.dropped_columns]
+            out.print(
+                f"{mart.table}: {mart.added:,} rows added, {mart.removed:,} removed,"
+                f" {mart.changed:,} changed{f' ({columns})' if columns else ''}"
+                f"{''.join(f'; {change}' for change in shape)}",
+                markup=False,
+            )
+    for customer in found.customers:
+        values = ", ".join(
+            f"{name} {_figure(value['before'])} → {_figure(value['after'])}"
+            for name, value in customer.columns.items()
+        )
+        out.print(
+            f"  customer {customer.customer_id} {customer.state}  {values}".rstrip(), markup=False
+        )
+    more = found.customers_moved - len(found.customers)
+    if more:
+        out.print(f"  and {more:,} more customers; list them: --customers {found.customers_moved}")
+
+
+def _figure(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, Decimal | float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def rollback_command(
     run_id: Annotated[str | None, typer.Argument(help="Default: the version before.")] = None,
     as_json: AsJson = False,
@@ -180,6 +251,10 @@ def rollback_command(
         print_json(manifest.model_dump())
     else:
         out.print(f"now serving {manifest.run_id}")
+
+
+_HINTS = ("Candidate", "Did you mean")
+"""How the engine begins to say what was meant perhaps."""
 
 
 def sql_command(
@@ -204,8 +279,10 @@ def sql_command(
             columns = [column[0] for column in result.description or []]
             rows = result.fetchall()
         except duckdb.Error as error:
+            said = str(error).splitlines()
+            hints = [line for line in said[1:] if line.startswith(_HINTS)]
             raise DiscoverError(
-                str(error).splitlines()[0], "see: discover sql 'SHOW TABLES'"
+                said[0], hints[0] if hints else "see: discover sql 'SHOW TABLES'"
             ) from None
     if as_json:
         twice = sorted({name for name in columns if columns.count(name) > 1})
