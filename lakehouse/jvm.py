@@ -28,6 +28,18 @@ JAVA_FOR_SPARK = 17
 _JARS = REPOSITORY / ".jars"
 _POM = {"m": "http://maven.apache.org/POM/4.0.0"}
 _FETCH_SECONDS = 900
+# Spark greets, warns of a slow native library, and logs every stage: errors alone are for people.
+_SPARK_LOG = """\
+rootLogger.level = error
+logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer
+logger.gateway.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %p %c{1}: %m%n%ex
+"""
 # Its own copies of these stand in pyspark.
 _LEFT_OUT = ("commons-codec", "commons-logging")
 
@@ -98,18 +110,30 @@ def hashes(folder: Path) -> str:
 
 
 def spark_environment(settings: Settings, folder: Path) -> dict[str, str]:
-    """Environment in which a classic Spark of this machine finds the lake.
+    """All of the environment in which a classic Spark of this machine finds the lake.
+
+    The same script runs in process, by ``spark-submit`` or on a cluster without knowing.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    return inherited | spark_variables(settings, folder)
+
+
+def spark_variables(settings: Settings, folder: Path) -> dict[str, str]:
+    """What a classic Spark of this machine needs beside what stands in the environment.
 
     ``folder`` becomes its ``SPARK_CONF_DIR``, readable by the owner alone: the keys stand in it.
-    The same script runs in process, by ``spark-submit`` or on a cluster without knowing.
+
+    Raises:
+        DiscoverError: Java or the jars can't be fetched.
+
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     defaults = folder / "spark-defaults.conf"
     defaults.touch(mode=0o600)
     lines = (f"{name} {value}\n" for name, value in spark_defaults(settings).items())
     defaults.write_text("".join(lines))
-    inherited = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
-    return inherited | {
+    (folder / "log4j2.properties").write_text(_SPARK_LOG)
+    return {
         "JAVA_HOME": str(java_home()),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_CONF_DIR": str(folder),
@@ -153,6 +177,7 @@ def spark_defaults(settings: Settings) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "4",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "1g",

@@ -1,4 +1,4 @@
-"""One Spark session, whoever answers: a Sail of our own, or a classic Spark set up outside.
+"""One Spark session, whoever answers: a Sail of our own, or Apache Spark here or on a cluster.
 
 A job asks for ``session(settings, engine)`` and never for the engine again.
 """
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Engine = Literal["sail", "spark"]
 SAIL_RETRIES = 3
 """Waits of 50, 200 and 800 ms."""
+_DESCRIBES_SPARK = ("PYSPARK_GATEWAY_PORT", "SPARK_CONF_DIR", "SPARK_HOME")
+"""The first is how ``spark-submit`` says that it started this process."""
 
 
 @contextlib.contextmanager
@@ -33,17 +35,19 @@ def session(settings: Settings, engine: Engine = "sail") -> Iterator[SparkSessio
     """A session whose catalog ``lake`` is the Iceberg catalog and whose zone is UTC.
 
     ``sail`` starts a Spark Connect server beside this process, on a free loopback port, and stops
-    it at the end. ``spark`` takes the classic session that ``spark-submit`` or ``SPARK_CONF_DIR``
-    describes: master, jars, catalog and keys are the cluster's business.
+    it at the end. ``spark`` takes the classic session that ``spark-submit``, ``SPARK_CONF_DIR`` or
+    ``SPARK_HOME`` describes: master, jars, catalog and keys are the cluster's business. Where
+    nothing does, the local profile sets one up in this process.
 
     Raises:
+        DiscoverError: Java or the jars of a local classic Spark can't be fetched.
         ServiceUnavailable: the Iceberg catalog does not answer.
-        UsageError: the engine is not one of the two.
+        UsageError: the engine is not one of the two, or nothing describes a classic Spark.
 
     """
     if engine not in ("sail", "spark"):
         raise UsageError(f"engine {engine!r}", "use --engine sail or --engine spark")
-    with _sail(settings) if engine == "sail" else _classic() as spark:
+    with _sail(settings) if engine == "sail" else _classic(settings) as spark:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         yield spark
 
@@ -112,16 +116,31 @@ def _sail_server(changes: Mapping[str, str | None]) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _classic() -> Iterator[SparkSession]:
+def _classic(settings: Settings) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
     # Apache Spark's own Connect server listens on every interface, so SPARK_REMOTE is not used.
-    with _environment({"SPARK_REMOTE": None}):
+    with _environment({"SPARK_REMOTE": None, **classic_variables(settings)}):
         spark = SparkSession.builder.appName("discover-flatten").getOrCreate()
         try:
             yield spark
         finally:
             spark.stop()
+
+
+def classic_variables(settings: Settings) -> dict[str, str]:
+    """What to set so that a classic Spark starts here; nothing where somebody described one."""
+    if any(name in os.environ for name in _DESCRIBES_SPARK):
+        return {}
+    if settings.profile != "local":
+        raise UsageError(
+            "nothing says which Spark is meant",
+            "run by spark-submit, or set SPARK_CONF_DIR or SPARK_HOME; see docs/operations.md",
+        )
+    # Only here is Java needed, and what fetches it.
+    from lakehouse import jvm
+
+    return jvm.spark_variables(settings, settings.home / "spark")
 
 
 def sail_environment(settings: Settings, token: str | None) -> dict[str, str | None]:

@@ -29,7 +29,10 @@ def register(app: typer.Typer) -> None:
 def flatten(
     engine: Annotated[
         Literal["sail", "spark"],
-        typer.Option(help="Sail in this process, or the Spark that SPARK_CONF_DIR describes."),
+        typer.Option(
+            help="Sail, or Apache Spark: the one that spark-submit, SPARK_CONF_DIR or SPARK_HOME "
+            "describes, else one in this process."
+        ),
     ] = "sail",
     as_json: Json = False,
 ) -> None:

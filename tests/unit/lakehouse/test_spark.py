@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tomllib
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from lakehouse import jvm
 from lakehouse.errors import ServiceUnavailable, UsageError
 from lakehouse.settings import Settings
-from lakehouse.spark import sail_environment, session
+from lakehouse.spark import classic_variables, sail_environment, session
 
 LOCAL = Settings(
     lake_endpoint="http://127.0.0.1:18333",
@@ -54,3 +56,24 @@ def test_a_catalog_that_does_not_answer_is_named_with_its_fix() -> None:
 def test_an_unknown_engine_is_wrong_usage() -> None:
     with pytest.raises(UsageError), session(LOCAL, "flink"):  # type: ignore[arg-type]
         pass
+
+
+@pytest.mark.parametrize("name", ["PYSPARK_GATEWAY_PORT", "SPARK_CONF_DIR", "SPARK_HOME"])
+def test_a_spark_that_somebody_described_is_left_as_it_is(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "theirs")
+    assert classic_variables(Settings(profile="aws")) == {}
+    assert classic_variables(LOCAL) == {}
+
+
+def test_without_one_the_local_profile_brings_its_own_and_others_are_told_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if "SPARK" in name]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(jvm, "spark_variables", lambda _, folder: {"SPARK_CONF_DIR": str(folder)})
+    home = Settings(home=tmp_path)
+    assert classic_variables(home) == {"SPARK_CONF_DIR": str(tmp_path / "spark")}
+    with pytest.raises(UsageError, match="spark-submit"):
+        classic_variables(Settings(profile="aws"))

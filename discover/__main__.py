@@ -1,0 +1,5 @@
+"""The same command for programs that start a file: ``spark-submit …/discover/__main__.py``."""
+
+from discover.cli import main
+
+main()
