@@ -13,17 +13,16 @@ A candidate is built under its own run id; one atomic rename of ``published.json
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.errors import DiscoverError
@@ -173,60 +172,53 @@ class Versions:
 
     @contextlib.contextmanager
     def lock(self, run_id: str) -> Iterator[None]:
-        """Hold the right to refresh. A holder that died loses it.
+        """Hold the right to refresh. It ends with its holder, however that ends.
+
+        The lock is the kernel's, on ``refresh.lock``; what stands in the file only says who has it.
 
         Raises:
             DiscoverError: someone else holds it; names run, process and since when.
 
         """
-        path = self.home / "refresh.lock"
         self.home.mkdir(parents=True, exist_ok=True)
-        me = psutil.Process()
-        holder = {
-            "run_id": run_id,
-            "pid": me.pid,
-            "process_started": me.create_time(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        while True:
+        path = self.home / "refresh.lock"
+        # Never removed: of a file that one unlinks while another opens it, there are two.
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "r+") as stream:
             try:
-                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            except FileExistsError:
-                other = _read_lock(path)
-                if _alive(other):
-                    raise DiscoverError(
-                        f"refresh {other.get('run_id')} holds the lock since {other.get('since')}"
-                        f" (process {other.get('pid')} on {other.get('host')})",
-                        "wait for it to end",
-                    ) from None
-                path.unlink(missing_ok=True)
-                continue
-            break
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(holder, stream)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise DiscoverError(_held(stream), "wait for it to end") from None
+            try:
+                _say_who_holds(stream, run_id)
+                yield
+            finally:
+                stream.seek(0)
+                stream.truncate()
 
 
-def _read_lock(path: Path) -> dict[str, Any]:
-    for _ in range(20):
-        try:
-            return read_json(path)
-        except DiscoverError:
-            # Its owner has made the file and is about to write who it is.
-            time.sleep(0.05)
-    return {}
+def _say_who_holds(stream: TextIO, run_id: str) -> None:
+    holder = {
+        "run_id": run_id,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    stream.seek(0)
+    stream.truncate()
+    json.dump(holder, stream)
+    stream.flush()
 
 
-def _alive(holder: dict[str, Any]) -> bool:
+def _held(stream: TextIO) -> str:
+    """Who holds the lock, as far as they have said yet."""
     try:
-        process = psutil.Process(int(holder["pid"]))
-        return abs(process.create_time() - float(holder["process_started"])) < 1
-    except (KeyError, ValueError, psutil.Error):
-        return False
+        other = json.load(stream)
+    except ValueError:
+        return "another refresh holds the lock since this moment"
+    return (
+        f"refresh {other['run_id']} holds the lock since {other['since']}"
+        f" (process {other['pid']} on {other['host']})"
+    )
 
 
 def _write_atomically(path: Path, content: dict[str, Any]) -> None:

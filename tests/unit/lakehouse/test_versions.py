@@ -1,6 +1,8 @@
 """A version appears whole or not at all, and only one refresh works at a time."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -89,11 +91,60 @@ def test_a_second_refresh_is_told_who_holds_the_lock(tmp_path: Path) -> None:
         pass
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "refresh.lock").write_text('{"run_id": "x", "pid": 1, "process_started": 1.0}')
+HOLDER = """
+import sys, time
+from pathlib import Path
+from lakehouse.errors import DiscoverError
+from lakehouse.versions import Versions
+home, go = Path(sys.argv[1]), Path(sys.argv[1]) / "go"
+print("ready", flush=True)
+while not go.exists():
+    pass
+try:
+    with Versions(home).lock(sys.argv[2]):
+        print("holds", flush=True)
+        sys.stdin.read()
+except DiscoverError as error:
+    print(error, flush=True)
+"""
+
+
+def contender(home: Path, run_id: str) -> subprocess.Popen[str]:
+    """Another process that takes the lock once ``go`` stands, and holds it until told to end."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(home), run_id],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def heard(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_the_lock_of_a_killed_process_is_free_and_only_one_of_many_gets_it(tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    dead = contender(tmp_path, "dead")
+    assert (heard(dead), heard(dead)) == ("ready", "holds")
+    dead.kill()
+    dead.communicate()
+    assert '"dead"' in (tmp_path / "refresh.lock").read_text(), "it could not tidy up"
+
+    (tmp_path / "go").unlink()
+    many = [contender(tmp_path, f"run {number}") for number in range(4)]
+    assert {heard(process) for process in many} == {"ready"}
+    (tmp_path / "go").touch()
+    said = [heard(process) for process in many]
+    assert said.count("holds") == 1, said
+    others = [text for text in said if text != "holds"]
+    assert all("holds the lock" in text for text in others)
+    assert not any("dead" in text for text in others), "nobody is told of a holder that is gone"
+    for process in many:
+        process.communicate("")
     with Versions(tmp_path).lock("next"):
         pass
-    assert not (tmp_path / "refresh.lock").exists()
 
 
 @pytest.mark.parametrize(
