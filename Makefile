@@ -38,7 +38,6 @@ test: $(READY) ## set up and pass the tests
 test-jvm: test-jvm-spark ## what needs Java: fetched from PyPI and Maven's registry, hash-checked
 
 test-jvm-spark: $(READY) ## the same flatten on Apache Spark 3.5 and on Sail: equal rows
-	@$(DISCOVER) install
 	$(VENV)/bin/python -m pytest tests/jvm/spark
 
 lint: $(READY) ## format, lint, types, layers, SQL, dbt rules, compose schema

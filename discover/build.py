@@ -179,6 +179,9 @@ def run_dbt(
             outcome = dbtRunner().invoke(command)
         finally:
             release_dbt_files()
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        # Somebody ended us, not dbt.
+        raise outcome.exception
     if outcome.exception is not None:
         first = next(iter(str(outcome.exception).strip().splitlines()), "no message")
         raise DiscoverError(f"dbt: {first}", f"see {work_dir}/logs")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
 import typer
 from rich.markup import escape
@@ -46,6 +48,7 @@ def main() -> None:
     # What is written here holds customers: it is its owner's alone, whoever may pass by.
     os.umask(0o077)
     debug = False
+    before = signal.signal(signal.SIGTERM, _end_tidily)
     try:
         arguments, debug = take_global_options(sys.argv[1:])
         app(args=arguments, prog_name="discover")
@@ -63,6 +66,14 @@ def main() -> None:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         _say(f"{type(error).__name__}: {reason} — run again with --debug for the traceback")
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_tidily(number: int, _frame: FrameType | None) -> None:
+    """Leave by way of every ``finally``, so that locks and candidates go; a second one kills."""
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
 
 
 def _say(message: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,3 +123,34 @@ def test_a_failed_gate_publishes_nothing(
     assert Versions(published.settings.home).require_current() == before
     kept = {path.name for path in (published.settings.home / "versions").iterdir()}
     assert report.run_id not in kept
+
+
+def test_a_refresh_that_is_told_to_end_leaves_neither_lock_nor_candidate(
+    published: Published,
+) -> None:
+    versions = Versions(published.settings.home)
+    before = versions.require_current()
+    folders = set(versions.folder.iterdir())
+    refreshing = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("discover")),
+            *("refresh", "--force", "--json", "--home", str(published.settings.home)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while set(versions.folder.iterdir()) == folders:
+            assert refreshing.poll() is None, refreshing.communicate()
+            time.sleep(0.02)
+        refreshing.terminate()
+        said = refreshing.communicate(timeout=60)
+    finally:
+        refreshing.kill()
+    assert refreshing.returncode == 128 + signal.SIGTERM, said
+    assert set(versions.folder.iterdir()) == folders
+    assert versions.require_current() == before
+    assert (published.settings.home / "refresh.lock").read_text() == ""
+    with versions.lock("next"):
+        pass
