@@ -40,14 +40,13 @@ test-jvm: test-jvm-spark ## what needs Java: fetched from PyPI and Maven's regis
 test-jvm-spark: $(READY) ## the same flatten on Apache Spark 3.5 and on Sail: equal rows
 	$(VENV)/bin/python -m pytest tests/jvm/spark
 
-lint: $(READY) ## format, lint, types, layers, SQL, dbt rules, compose schema
+lint: $(READY) ## format, lint, types, layers, SQL and its portability, dbt rules, compose schema
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests/*.sql
-	for target in offline trino athena; do \
-	  (cd dbt_project && ../$(VENV)/bin/dbt --quiet parse --no-partial-parse --target $$target) || exit 1; done
+	$(VENV)/bin/python -m tests.portability
 	(cd dbt_project && ../$(VENV)/bin/dbt --quiet parse --no-partial-parse --target offline)
 	$(VENV)/bin/dbt-bouncer --config-file dbt-bouncer.yml
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
