@@ -34,6 +34,7 @@ DEFAULT_PORTS: dict[str, dict[str, int]] = {
     "ministack": {"aws": 14566},
     "kafka": {"kafka": 19092},
     "trino": {"http": 18081},
+    "athena": {"http": 18082},
     "superset": {"http": 18088},
     "page": {"http": 18090},
 }

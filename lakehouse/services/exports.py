@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.catalog import BANK_DATABASE
+from lakehouse.services import registry
 from lakehouse.settings import Settings, ports
 
 
@@ -53,6 +54,11 @@ def exports(settings: Settings) -> dict[str, str]:
     if settings.profile == "local":
         # Only dbt's profile reads it.
         variables["DISCOVER_TRINO_PORT"] = str(ports(settings.home)["trino"]["http"])
+        if registry.record(settings.home, "athena").get("pid"):
+            # Only while it runs: else the AWS CLI and dbt would be kept from the real ones.
+            endpoint = f"http://127.0.0.1:{ports(settings.home)['athena']['http']}"
+            for service in ("ATHENA", "GLUE", "STS"):
+                variables[f"AWS_ENDPOINT_URL_{service}"] = endpoint
     return variables
 
 

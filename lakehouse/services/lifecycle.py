@@ -36,6 +36,7 @@ CLASSES = {
     "ministack": "lakehouse.services.ministack:Ministack",
     "kafka": "lakehouse.services.kafka:Kafka",
     "trino": "lakehouse.services.trino:Trino",
+    "athena": "lakehouse.services.athena:Athena",
     "superset": "lakehouse.services.superset:Superset",
     "page": "lakehouse.services.page:Page",
 }

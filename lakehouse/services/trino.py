@@ -16,6 +16,9 @@ from lakehouse.services.service import Launch, Service
 MEGABYTES = 768
 """Of heap. Two cores and this are enough for the marts of a million transactions."""
 
+ATHENAS_CATALOG = "awsdatacatalog"
+"""The same lake once more, under the name that statements written for Athena give it."""
+
 _PLUGIN = "plugin/iceberg"
 # Clouds and caches that a REST catalog on S3 never opens: a third of what would be unpacked.
 _LEFT_OUT = (
@@ -104,7 +107,8 @@ class Trino(Service):
             endpoint=settings.lake_endpoint,
             region=settings.region,
         )
-        (catalogs / f"{TABLE_BUCKET}.properties").write_text(catalog)
+        for name in (TABLE_BUCKET, ATHENAS_CATALOG):
+            (catalogs / f"{name}.properties").write_text(catalog)
 
     def launch(self) -> Launch:
         """The server, on loopback, with a small heap and no tuning that needs more cores."""
