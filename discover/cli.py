@@ -8,38 +8,73 @@ import signal
 import sys
 import traceback
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
+from typer.core import TyperGroup
 
 from discover.context import take_global_options
 from lakehouse.console import progress, tolerate_narrow_terminals
 from lakehouse.errors import DiscoverError
 
-COMMAND_MODULES = (
-    "services",
-    "ingest",
-    "lake",
-    "build",
-    "batch",
-    "knowledge",
-    "stream",
-    "chat",
-    "dashboard",
-    "demo",
-)
+if TYPE_CHECKING:
+    from typer._click import Command, Context
+
+# Nothing here multiplies matrices, and BLAS's threads cost a tenth of a second at every start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+COMMANDS = {
+    "services": ("up", "down", "status", "doctor", "env"),
+    "ingest": ("generate", "bank", "land", "quarantine"),
+    "lake": ("flatten", "check"),
+    "build": ("build", "docs"),
+    "batch": ("refresh", "publish", "versions", "diff", "rollback", "sql"),
+    "knowledge": ("export-kb", "sync-kb", "document"),
+    "stream": ("stream",),
+    "chat": ("chat", "users", "metrics", "explain"),
+    "dashboard": ("dashboard",),
+    "demo": ("install", "demo", "day2"),
+}
+"""The commands that each module of ``discover.commands`` registers, in the order of the help."""
+
+_MODULE_OF = {name: module for module, names in COMMANDS.items() for name in names}
+
+
+class _Commands(TyperGroup):
+    """Imports a module only when one of its commands, or the list of all, is asked for."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """All names."""
+        del ctx
+        return list(_MODULE_OF)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        """The command, or None; then all are loaded, so that a near name can be suggested."""
+        del ctx
+        wanted = [_MODULE_OF[cmd_name]] if cmd_name in _MODULE_OF else list(COMMANDS)
+        if cmd_name not in self.commands:
+            for module in wanted:
+                part = typer.Typer()
+                importlib.import_module(f"discover.commands.{module}").register(part)
+                self.commands.update(typer.main.get_group(part).commands)
+        return self.commands.get(cmd_name)
+
 
 app = typer.Typer(
     name="discover",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="BMO Discover: a customer-insights lakehouse. "
-    "Everywhere: --home DIR (state, default .discover/), --profile local|compose|aws, --debug.",
 )
 
-for _name in COMMAND_MODULES:
-    importlib.import_module(f"discover.commands.{_name}").register(app)
+
+@app.callback(
+    help="BMO Discover: a customer-insights lakehouse. "
+    "Everywhere: --home DIR (state, default .discover/), --profile local|compose|aws, --debug."
+)
+def _nothing_before_a_command() -> None:
+    pass
 
 
 def main() -> None:
@@ -78,4 +113,6 @@ def _end_tidily(number: int, _frame: FrameType | None) -> None:
 
 def _say(message: str) -> None:
     """One line of cause and what to do. The message may quote brackets, which are no markup."""
+    from rich.markup import escape
+
     progress.print("[red]error:[/red]", escape(message))

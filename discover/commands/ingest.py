@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from discover.context import settings
@@ -198,6 +197,8 @@ def _reading() -> Iterator[Callable[[str, int], Callable[[int], None]] | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=progress, transient=True) as bars:
 
@@ -214,6 +215,8 @@ def _generated(
     """Run with a counter of records for each file, where a person watches."""
     if not sys.stderr.isatty():
         return run(lambda _file, _count: None)
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("{task.description}"),
         TextColumn("{task.completed:,.0f}"),

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
 import pytest
+import typer
 
 from discover import context
+from discover.cli import COMMANDS
 from discover.commands.batch import parse_interval, plain
 from discover.context import take_global_options
 from lakehouse.errors import UsageError
@@ -129,3 +132,26 @@ def test_intervals(text: str, hours: float) -> None:
 def test_an_unreadable_interval_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_interval(text)
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_module_registers_the_commands_that_it_is_listed_for(module: str) -> None:
+    part = typer.Typer()
+    import_module(f"discover.commands.{module}").register(part)
+    assert set(COMMANDS[module]) == set(typer.main.get_group(part).commands)
+
+
+def test_a_command_imports_no_other_commands() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from discover.cli import app;"
+        "assert CliRunner().invoke(app, ['land', '--help']).exit_code == 0;"
+        "print(*(name for name in sys.modules if name.startswith('discover.commands.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["discover.commands.ingest"]
+
+
+def test_a_mistyped_command_is_told_the_near_one() -> None:
+    done = _run("flaten")
+    assert done.returncode == 2
+    assert b"Did you mean 'flatten'" in done.stderr
