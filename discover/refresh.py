@@ -8,10 +8,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from discover import orphans
 from discover.publish import Built, built_folder, fingerprint_code, publish
 from lakehouse import catalog
 from lakehouse.errors import DiscoverError, GateFailed, InputRejected
@@ -43,6 +43,10 @@ class Report:
     quarantined: int = 0
     rejected_files: list[dict[str, Any]] = field(default_factory=list)
     tables: dict[str, int] = field(default_factory=dict)
+    orphans: dict[str, int] = field(default_factory=dict)
+    """What is kept of customers unknown to core banking; see :mod:`discover.orphans`."""
+    warnings: list[str] = field(default_factory=list)
+    """``<test>: <what dbt says of it>``, one a test that only warns; of a run that built."""
     documents: dict[str, int] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -80,9 +84,9 @@ def refresh(
         DiscoverError: another refresh holds the lock, or a service can't be reached.
 
     """
-    run_id = _new_run_id()
-    report = Report(run_id)
     versions = Versions(settings.home)
+    run_id = versions.next_run_id()
+    report = Report(run_id)
     started = time.process_time(), time.monotonic()
     with versions.lock(run_id):
         run = _Run(settings, report, versions, on_stage)
@@ -110,7 +114,7 @@ def rollback(
 
     """
     versions = Versions(settings.home)
-    report = Report(_new_run_id())
+    report = Report(versions.next_run_id())
     with versions.lock(f"rollback {report.run_id}"):
         manifest = versions.rollback(run_id)
         _Run(settings, report, versions, on_stage).document(manifest)
@@ -125,13 +129,10 @@ def publish_built(settings: Settings) -> Manifest:
         GateFailed: an expectation on the marts does not hold.
 
     """
-    run_id = _new_run_id()
-    with Versions(settings.home).lock(f"publish {run_id}"):
+    versions = Versions(settings.home)
+    run_id = versions.next_run_id()
+    with versions.lock(f"publish {run_id}"):
         return Built(built_folder(settings.home)).publish(settings, run_id)
-
-
-def _new_run_id() -> str:
-    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 class _Run:
@@ -186,6 +187,7 @@ class _Run:
         elif published.documents_complete:
             self.report.state = "unchanged"
             self.report.tables = published.tables
+            self._count_orphans(published.run_id)
             self.report.documents = {
                 "written": 0,
                 "unchanged": published.documents,
@@ -249,8 +251,11 @@ class _Run:
                 entitlements=read_grants(self.settings.home),
             )
             self.report.tables = dict(built.tables)
+            self.report.warnings = list(built.warnings)
             stage.rows_out = sum(built.tables.values())
             stage.note = f"{built.passed} models and tests"
+            if built.warnings:
+                stage.note += f", {len(built.warnings)} warn"
             if built.failures:
                 raise GateFailed(
                     f"dbt: {len(built.failures)} failed, first {built.failures[0]}",
@@ -264,9 +269,12 @@ class _Run:
         from expectations.marts import check_marts
 
         with self._stage("check marts") as stage:
-            _require(
-                check_marts(self.settings, self.versions.marts_file(self.report.run_id)), stage
-            )
+            marts_file = self.versions.marts_file(self.report.run_id)
+            _require(check_marts(self.settings, marts_file), stage)
+            self._count_orphans(self.report.run_id)
+
+    def _count_orphans(self, run_id: str) -> None:
+        self.report.orphans = orphans.count(self.versions.marts_file(run_id))
 
     def _publish(self, inputs: dict[str, str], code: str) -> Manifest:
         with self._stage("publish"):

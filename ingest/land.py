@@ -24,6 +24,7 @@ from lakehouse.landing import (
     LandedFile,
     batches,
     new_batch_id,
+    next_moment,
     object_name,
     parquet_key,
     require_lake,
@@ -153,7 +154,7 @@ def land_files(
     on_file: OnFile | None = None,
 ) -> LandReport:
     """Land files that stand on local disk; ``again`` takes files that are known already."""
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) if check else next_moment(settings, source)
     hashes = [sha256_of(file.path) for file in delivered]
     batch_id = new_batch_id(now, " ".join(hashes))
     seen = set() if check or again else _known(settings, source, hashes)

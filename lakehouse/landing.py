@@ -12,7 +12,7 @@ import json
 import re
 import socket
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,6 +24,9 @@ from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+ID_TIME = "%Y%m%dT%H%M%S.%fZ"
+MICROSECOND = timedelta(microseconds=1)
 
 PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 
@@ -84,7 +87,26 @@ def lineage_fields() -> list[pa.Field]:
 def new_batch_id(now: datetime, seed: str) -> str:
     """Id that sorts by time; ``seed`` (what is landed) tells two of one microsecond apart."""
     digest = hashlib.sha256(f"{now.isoformat()} {seed}".encode()).hexdigest()
-    return f"{now:%Y%m%dT%H%M%S}.{now:%f}Z-{digest[:8]}"
+    return f"{now.strftime(ID_TIME)}-{digest[:8]}"
+
+
+def next_moment(settings: Settings, source: str) -> datetime:
+    """Now in UTC; where the clock went back, the microsecond after the newest batch.
+
+    Of two batches the later one has the higher id: the newest snapshot is the one that counts.
+    """
+    now = datetime.now(UTC)
+    store = lake_store(settings, LAKE_BUCKET)
+    prefix = batches_prefix(source)
+    ids = (
+        found["path"].removeprefix(prefix).partition("-")[0]
+        for page in store.list(prefix)
+        for found in page
+    )
+    newest = max(ids, default="")
+    if not newest:
+        return now
+    return max(now, datetime.strptime(newest, ID_TIME).replace(tzinfo=UTC) + MICROSECOND)
 
 
 def object_name(name: str) -> str:

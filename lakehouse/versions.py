@@ -19,7 +19,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,6 +27,8 @@ from pydantic import BaseModel, ConfigDict
 
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import read_json
+
+RUN_ID_TIME = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Manifest(BaseModel):
@@ -106,6 +108,18 @@ class Versions:
         if not older:
             raise DiscoverError(f"no version before {run_id}", "list them: discover versions")
         return older[0]
+
+    def next_run_id(self) -> str:
+        """A run id by the clock, and above all that were: newer versions have higher ids."""
+        now = datetime.now(UTC)
+        known = [path.name for path in self.folder.glob("*")]
+        if (manifest := self.current()) is not None:
+            known.append(manifest.run_id)
+        for run_id in known:
+            with contextlib.suppress(ValueError):
+                taken = datetime.strptime(run_id, RUN_ID_TIME).replace(tzinfo=UTC)
+                now = max(now, taken + timedelta(microseconds=1))
+        return now.strftime(RUN_ID_TIME)
 
     def marts_file(self, run_id: str) -> Path:
         """The DuckDB file of one version."""

@@ -23,7 +23,7 @@ from kafka.errors import KafkaError
 
 from lakehouse import landing
 from lakehouse.catalog import LAKE_GROUP
-from lakehouse.complaint import landed_table, utc_now
+from lakehouse.complaint import landed_table
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.landing import Batch as LandedBatch
 from lakehouse.landing import LandedFile
@@ -310,7 +310,7 @@ class Lake:
         )
 
     def _publish(self, files: list[LandedFile]) -> None:
-        now = utc_now()
+        now = landing.next_moment(self._settings, SOURCE).replace(tzinfo=None)
         batch = LandedBatch(
             batch_id=landing.new_batch_id(now, ",".join(file.sha256 for file in files)),
             source=SOURCE,

@@ -170,3 +170,13 @@ def test_a_published_file_is_a_closed_room(tmp_path: Path, escape: str) -> None:
     publish(versions, "1", rows=1)
     with connect_published(versions.marts_file("1")) as connection, pytest.raises(duckdb.Error):
         connection.execute(escape)
+
+
+def test_a_run_id_is_above_all_others_though_the_clock_went_back(tmp_path: Path) -> None:
+    versions = Versions(tmp_path)
+    publish(versions, "29991231T235959.999999Z", rows=1)
+    later = versions.next_run_id()
+    assert later == "30000101T000000.000000Z"
+    publish(versions, later, rows=2)
+    assert [manifest.run_id for manifest in versions.all()][0] == later
+    assert versions.before(later).tables == {"dim_customers": 1}
