@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ COMMANDS = {
     "demo": ("install", "demo", "day2"),
 }
 """The commands that each module of ``discover.commands`` registers, in the order of the help."""
+
+_WITHOUT_PANDAS = (["generate"], ["land"], ["quarantine"])
 
 _MODULE_OF = {name: module for module, names in COMMANDS.items() for name in names}
 
@@ -86,6 +89,8 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _end_tidily)
     try:
         arguments, debug = take_global_options(sys.argv[1:])
+        if arguments[:1] in _WITHOUT_PANDAS:
+            sys.meta_path.insert(0, _WithoutPandas())
         app(args=arguments, prog_name="discover")
     except DiscoverError as error:
         if debug:
@@ -103,6 +108,15 @@ def main() -> None:
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class _WithoutPandas(MetaPathFinder):
+    """PyArrow imports pandas if it is there: a third of a second, and these have no use for it."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Say that there is no pandas."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("not in this command", name=fullname)
 
 
 def _end_tidily(number: int, _frame: FrameType | None) -> None:
