@@ -59,6 +59,7 @@ def exports(settings: Settings) -> dict[str, str]:
             endpoint = f"http://127.0.0.1:{ports(settings.home)['athena']['http']}"
             for service in ("ATHENA", "GLUE", "STS"):
                 variables[f"AWS_ENDPOINT_URL_{service}"] = endpoint
+            variables["DISCOVER_ATHENA_POLL_SECONDS"] = "0.1"
     return variables
 
 

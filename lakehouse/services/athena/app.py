@@ -91,7 +91,7 @@ def create_app(face: Face, engine: Engine, glue: Glue) -> FastAPI:
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        engine.ask("select 1")
+        engine.ping()
         return {"databases": len(glue.databases())}
 
     @app.post("/")

@@ -26,6 +26,20 @@ class Engine:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
 
+    def ping(self) -> None:
+        """Cheap, so that a busy engine still answers.
+
+        Raises:
+            OSError: it isn't there, or not ready.
+
+        """
+        import requests
+
+        answer = requests.get(f"http://{self._host}:{self._port}/v1/info", timeout=2)
+        answer.raise_for_status()
+        if answer.json()["starting"]:
+            raise OSError("Trino is starting")
+
     def ask(self, statement: str) -> list[list[Any]]:
         """All rows of a small question."""
         run = Run(self, None, {})

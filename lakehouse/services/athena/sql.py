@@ -133,7 +133,6 @@ def _single(text: str) -> str:
     reader = Reader(text)
     if reader.next.kind == "end":
         raise invalid_request("QueryString is empty", "MALFORMED_QUERY")
-    start = reader.next.start
     while reader.next.kind != "end":
         end = reader.next.start
         if reader.take().text == ";":
@@ -141,8 +140,8 @@ def _single(text: str) -> str:
                 raise invalid_request(
                     "Only one sql statement is allowed. Got more than one.", "MALFORMED_QUERY"
                 )
-            return text[start:end]
-    return text[start:]
+            return text[:end]
+    return text
 
 
 def _relation(reader: Reader, schema: str) -> Relation:
