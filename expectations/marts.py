@@ -97,7 +97,6 @@ def figures_of(settings: Settings) -> list[Figure]:
     customers, credit, loans, transactions, complaints = (
         f"{catalog.TABLE_BUCKET}.{table.identifier}" for table in catalog.RAW_TABLES
     )
-    share = settings.bad_share_limit
     return [
         Figure("rows", "dim_customers", "SELECT count(*) FROM dim_customers", 1, None),
         _key("dim_customers", "customer_id"),
@@ -168,7 +167,7 @@ def figures_of(settings: Settings) -> list[Figure]:
                 )
             ),
         ),
-        _orphans("fct_loans", share),
+        _orphans("fct_loans", settings.bad_share_limit_of(catalog.LOANS.source)),
         _key("fct_atm_transactions", "transaction_id"),
         Figure(
             "months and types whose totals differ from raw",
@@ -181,7 +180,7 @@ def figures_of(settings: Settings) -> list[Figure]:
                 )
             ),
         ),
-        _orphans("fct_atm_transactions", share),
+        _orphans("fct_atm_transactions", settings.bad_share_limit_of(catalog.TRANSACTIONS.source)),
         Figure(
             "dates and types whose totals differ from fct_atm_transactions",
             "fct_atm_daily",
@@ -201,6 +200,30 @@ def figures_of(settings: Settings) -> list[Figure]:
                     f"SELECT category, count(*) FROM {table} GROUP BY category"
                     for table in (complaints, "fct_complaints")
                 )
+            ),
+        ),
+        _key("fct_unknown_customers", "customer_id"),
+        Figure(
+            "orphans that differ from the facts'",
+            "fct_unknown_customers",
+            _differing(
+                "SELECT customer_id, sum(loans), sum(transactions) FROM"
+                " (SELECT customer_id, 1 AS loans, 0 AS transactions FROM fct_loans UNION ALL"
+                " SELECT customer_id, 0, 1 FROM fct_atm_transactions)"
+                " ANTI JOIN dim_customers USING (customer_id) GROUP BY customer_id",
+                "SELECT customer_id, coalesce(loan_count, 0), atm_transaction_count"
+                " FROM fct_unknown_customers"
+                " WHERE coalesce(loan_count, 0) + atm_transaction_count > 0",
+            ),
+        ),
+        Figure(
+            "orphans that differ from the bureau's",
+            "fct_unknown_customers",
+            _differing(
+                f"SELECT DISTINCT customer_id FROM {credit}"
+                " ANTI JOIN dim_customers USING (customer_id) WHERE customer_id IS NOT NULL",
+                "SELECT customer_id FROM fct_unknown_customers"
+                " WHERE credit_record_status <> 'absent'",
             ),
         ),
         Figure("rows", "entitlements", "SELECT count(*) FROM entitlements", 1, None),

@@ -9,6 +9,7 @@
     ref('fct_atm_transactions'),
     ref('fct_atm_daily'),
     ref('fct_complaints'),
+    ref('fct_unknown_customers'),
     ref('entitlements'),
 ] %}
 with

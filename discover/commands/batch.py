@@ -121,6 +121,8 @@ def print_stage(stage: Any) -> None:
 
 def print_summary(report: Any) -> None:
     """What a person wants to know at the end of a refresh."""
+    from discover.orphans import sentence
+
     colour = {"published": "green", "unchanged": "cyan", "stopped": "red"}[report.state]
     run_id = "" if report.state == "unchanged" else f" {report.run_id}"
     out.print(f"[{colour}]{report.state}[/{colour}]{run_id}", end="")
@@ -133,6 +135,10 @@ def print_summary(report: Any) -> None:
     if report.state == "published":
         counts = ", ".join(f"{name} {rows:,}" for name, rows in report.tables.items())
         out.print(f"  {counts}")
+        for warning in report.warnings:
+            out.print(f"  warning: {warning}", markup=False)
+        if kept := sentence(report.orphans):
+            out.print(f"  kept and flagged: {kept}")
         documents = ", ".join(f"{rows:,} {name}" for name, rows in report.documents.items())
         out.print(f"  documents: {documents}")
 

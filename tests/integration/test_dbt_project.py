@@ -19,6 +19,7 @@ import pytest
 import yaml
 from dbt.cli.main import dbtRunner
 
+from discover import orphans
 from discover.build import PROJECT, BuildReport, build, build_docs, release_dbt_files
 from lakehouse import catalog, services
 from lakehouse.duck import connect_lake, connect_published
@@ -231,10 +232,26 @@ def test_customers_unknown_to_core_banking_are_kept_counted_and_only_warned_of(
     project: Project,
 ) -> None:
     warned = {name for name, status in project.outcomes().items() if status == "warn"}
-    assert warned == {"fct_atm_transactions_of_unknown_customers", "fct_loans_of_unknown_customers"}
+    assert warned == {
+        "fct_atm_transactions_of_unknown_customers",
+        "fct_loans_of_unknown_customers",
+        "assert_every_city_has_a_province",
+    }
     marts = project.settings.home / "dev_marts.duckdb"
     assert rows(marts, "SELECT count(*) FROM fct_loans WHERE customer_id = 9") == [(1,)]
     assert rows(marts, "SELECT count(*) FROM fct_atm_transactions WHERE customer_id = 9") == [(1,)]
+    assert rows(
+        marts,
+        "SELECT customer_id, credit_record_status, loan_count, loan_total, atm_transaction_count,"
+        " deposit_total, withdrawal_total, last_transaction_date::varchar"
+        " FROM fct_unknown_customers",
+    ) == [(9, "absent", 1, Decimal("77.77"), 1, Decimal("5.00"), Decimal("0.00"), "2026-10-02")]
+    assert orphans.count(marts) == {
+        "customers": 1,
+        "credit_records": 0,
+        "loans": 1,
+        "transactions": 1,
+    }
 
 
 def test_an_email_goes_no_further_than_staging(project: Project) -> None:
@@ -372,6 +389,7 @@ FAULTS = {
     "UPDATE fct_complaints SET category = 'Weather'": {
         "accepted_values_fct_complaints_category__ATM_Issue__Account_Problem__Card_Issue__Service_Feedback"
     },
+    "UPDATE fct_unknown_customers SET customer_id = 1": {"assert_every_orphan_is_flagged"},
     "UPDATE entitlements SET group_type = 'everyone'": {
         "accepted_values_entitlements_group_type__all__customer__city"
     },
@@ -486,6 +504,7 @@ def test_whatever_arrives_late_an_increment_equals_a_build_from_scratch(
     assert built.failures == []
     assert built.tables["fct_atm_transactions"] == 4
     assert [line.partition(":")[0] for line in sorted(built.warnings)] == [
+        "assert_every_city_has_a_province",
         "fct_atm_transactions_of_unknown_customers",
         "fct_loans_of_unknown_customers",
     ]

@@ -27,7 +27,9 @@ located as (
     from customers
 
     left join city_locations
-        on lower(customers.city) = lower(city_locations.city)
+        on
+            {{ city_key('customers.city') }}
+            = {{ city_key('city_locations.city') }}
 
 )
 

@@ -54,6 +54,8 @@ CREATE TABLE lake.raw_feedback.complaints AS FROM (VALUES
     ('x', 'ATM Issue'), ('y', 'Card Issue')
 ) AS t (feedback_id, category);
 CREATE TABLE fct_complaints AS FROM lake.raw_feedback.complaints;
+CREATE TABLE fct_unknown_customers (customer_id BIGINT, credit_record_status VARCHAR,
+    loan_count BIGINT, atm_transaction_count BIGINT);
 CREATE TABLE entitlements AS SELECT 'analyst' AS user_name, 'all' AS group_type, '*' AS group_value;
 """
 
@@ -65,6 +67,8 @@ FAULTS = [
             "dim_customers: customers that differ from core banking",
             "fct_loans: share of rows of unknown customers",
             "fct_atm_transactions: share of rows of unknown customers",
+            "fct_unknown_customers: orphans that differ from the facts'",
+            "fct_unknown_customers: orphans that differ from the bureau's",
         },
     ),
     (
@@ -111,6 +115,7 @@ FAULTS = [
         "UPDATE fct_loans SET customer_id = 9 WHERE loan_type = 'car'",
         {
             "fct_loans: share of rows of unknown customers",
+            "fct_unknown_customers: orphans that differ from the facts'",
             "fct_customers: customers whose loans differ from fct_loans",
         },
     ),
@@ -129,6 +134,7 @@ FAULTS = [
         "UPDATE fct_atm_transactions SET customer_id = 9 WHERE transaction_id = 'c'",
         {
             "fct_atm_transactions: share of rows of unknown customers",
+            "fct_unknown_customers: orphans that differ from the facts'",
             "fct_customers: customers whose ATM totals differ from fct_atm_transactions",
         },
     ),
@@ -142,6 +148,14 @@ FAULTS = [
             "fct_complaints: rows without a feedback_id of their own",
             "fct_complaints: categories whose counts differ from raw",
         },
+    ),
+    (
+        "INSERT INTO fct_unknown_customers VALUES (NULL, 'absent', 0, 0)",
+        {"fct_unknown_customers: rows without a customer_id of their own"},
+    ),
+    (
+        "INSERT INTO fct_unknown_customers VALUES (9, 'present', 0, 0)",
+        {"fct_unknown_customers: orphans that differ from the bureau's"},
     ),
     ("DELETE FROM entitlements", {"entitlements: rows"}),
 ]
@@ -196,3 +210,19 @@ def test_a_mart_that_is_missing_fails_the_gate_by_name(bank: duckdb.DuckDBPyConn
     bank.execute("DROP TABLE fct_atm_daily")
     with pytest.raises(GateFailed, match="fct_atm_daily does not exist"):
         measure(bank, figures_of(Settings()))
+
+
+def test_how_many_rows_may_be_orphans_is_said_by_source(bank: duckdb.DuckDBPyConnection) -> None:
+    bank.execute("UPDATE fct_atm_transactions SET customer_id = 9 WHERE transaction_id = 'c'")
+    bank.execute("UPDATE fct_loans SET customer_id = 9 WHERE loan_type = 'car'")
+    name = "share of rows of unknown customers"
+
+    def tables_over_the_limit(settings: Settings) -> set[str]:
+        over = out_of_limits(measure(bank, figures_of(settings)))
+        return {text.partition(":")[0] for text in over if text.endswith(name)}
+
+    assert tables_over_the_limit(Settings()) == {"fct_loans", "fct_atm_transactions"}
+    lenient = Settings(bad_share_limits={"atm": 0.34})
+    assert tables_over_the_limit(lenient) == {"fct_loans"}
+    strict = Settings(bad_share_limit=0.5, bad_share_limits={"atm": 0.33})
+    assert tables_over_the_limit(strict) == {"fct_atm_transactions"}

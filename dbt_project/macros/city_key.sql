@@ -1,0 +1,11 @@
+{#
+    What two spellings of a city share: no case, no accents (also those written
+    as marks of their own), no stops or apostrophes, blanks for hyphens.
+    translate() takes away what has no counterpart, on every engine.
+#}
+{% macro city_key(column_name) -%}
+    {%- set marked = 'àáâäãåçèéêëìíîïñòóôöõùúûüýÿ-' -%}
+    {%- set plain = 'aaaaaaceeeeiiiinooooouuuuyy ' -%}
+    {%- set dropped = "\u0300\u0301\u0302\u0303\u0308\u0327.''’" -%}
+    translate(lower(trim({{ column_name }})), '{{ marked }}{{ dropped }}', '{{ plain }}')
+{%- endmacro %}
