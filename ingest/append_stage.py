@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _ROWS_AT_ONCE = 300_000
-# A dictionary of these would be work for nothing.
-_NEVER_REPEATED = ("transaction_id",)
 
 
 class AppendStage(CsvStage):
@@ -52,7 +50,7 @@ class AppendStage(CsvStage):
     ) -> None:
         super().__init__(stage, contract, timezone)
         self.kept = [*self.typed, f"{contract.normal} AS normal"]
-        self.schema = _encoded(schema)
+        self.schema = _encoded(schema, contract)
         self.folder = folder
         self.lineage_of = lineage_of
         self.files: dict[int, _LandedFile] = {}
@@ -126,26 +124,43 @@ class AppendStage(CsvStage):
 
         Twins are told apart among these rows only.
         """
-        self.writing.register("typed", typed)
-        found = self.writing.execute("SELECT hash(normal) AS hash FROM typed").to_arrow_table()
+        found = self._computed(typed.append_column("occurrence", [_ones(typed.num_rows)]))
         hashes = found["hash"].to_numpy()
         once = np.unique(hashes)
-        occurrence = "1"
         if len(once) < len(hashes):
-            occurrence = "occurrence"
-            self.writing.register("typed", _numbered(typed, hashes))
+            found = self._with_twins(found, _numbered(typed, hashes))
+        same = {name: typed[sql] for name, sql in self.contract.landed if sql in self.typed}
+        same["_source_row"] = typed["line"]
+        columns = {name: found[name] for name in found.column_names} | same
+        return _with_lineage(columns, typed.num_rows, lineage, self.schema), once
+
+    def _computed(self, typed: pa.Table) -> pa.Table:
+        """The landed columns that are more than a typed one, and ``hash``, that of ``normal``."""
+        self.writing.register("typed", typed)
         clock = ""
         if self.contract.local_time:
             clock = ", " + self._clock(self.contract.local_time, self._years())
-        columns = ", ".join(
-            f"{sql.replace('occurrence', occurrence)} AS {name}"
-            for name, sql in self.contract.landed
-        )
-        rows = self.writing.execute(
-            f"SELECT {columns}, line AS _source_row FROM (SELECT *{clock} FROM typed)"
+        columns = [
+            f"{sql} AS {name}" for name, sql in self.contract.landed if sql not in self.typed
+        ]
+        found = self.writing.execute(
+            f"SELECT {', '.join(columns)}, hash(normal) AS hash FROM (SELECT *{clock} FROM typed)"
         ).to_arrow_table()
         self.writing.unregister("typed")
-        return _with_lineage(rows, lineage, self.schema), once
+        return found
+
+    def _with_twins(self, found: pa.Table, numbered: pa.Table) -> pa.Table:
+        """Computed columns with those of the rows that aren't the first of equal ones set right."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        later = pa.array(numbered["occurrence"].to_numpy() > 1)
+        twins = self._computed(numbered.filter(later))
+        for name in self.contract.numbered:
+            column = found[name].combine_chunks()
+            column = compute.replace_with_mask(column, later, twins[name].combine_chunks())
+            found = found.set_column(found.column_names.index(name), name, column)
+        return found
 
     def _years(self) -> list[int]:
         """First and last year of the typed rows, as far as zones are defined."""
@@ -263,23 +278,26 @@ class _LandedFile:
 
 
 def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Writer of landed rows: numbers and times as differences, the little text there is by code."""
+    """Writer of landed rows: numbers and times as differences, what an array codes by code.
+
+    Nothing but flattening reads these, whole: no statistics, and no search for repeated values.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     deltas = {
         field.name: "DELTA_BINARY_PACKED"
         for field in schema
-        if pa.types.is_int64(field.type) or pa.types.is_timestamp(field.type)
+        if pa.types.is_integer(field.type) or pa.types.is_timestamp(field.type)
     }
-    coded = [name for name in schema.names if name not in deltas and name not in _NEVER_REPEATED]
     # Without Arrow's own schema: what is coded here is plain text to every reader.
     return pq.ParquetWriter(
         path,
         schema,
-        use_dictionary=coded,
+        use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
         column_encoding=deltas,
         store_schema=False,
+        write_statistics=False,
         **PARQUET_OPTIONS,
     )
 
@@ -288,7 +306,7 @@ def _numbered(typed: pa.Table, hashes: Array) -> pa.Table:
     """The rows with their ``occurrence`` among themselves, from 1."""
     import pyarrow as pa
 
-    occurrence = np.ones(typed.num_rows, dtype=np.int32)
+    occurrence = _ones(typed.num_rows)
     values, counts = np.unique(hashes, return_counts=True)
     candidates = np.flatnonzero(np.isin(hashes, values[counts > 1]))
     seen: Counter[str] = Counter()
@@ -300,7 +318,10 @@ def _numbered(typed: pa.Table, hashes: Array) -> pa.Table:
     return typed.append_column("occurrence", pa.array(occurrence))
 
 
-def _with_lineage(rows: pa.Table, lineage: Lineage, schema: pa.Schema) -> pa.Table:
+def _with_lineage(
+    found: dict[str, pa.ChunkedArray], count: int, lineage: Lineage, schema: pa.Schema
+) -> pa.Table:
+    """``count`` rows of the columns ``found`` and the lineage, as ``schema`` says."""
     import pyarrow as pa
 
     same = {
@@ -311,23 +332,33 @@ def _with_lineage(rows: pa.Table, lineage: Lineage, schema: pa.Schema) -> pa.Tab
     columns: list[Any] = []
     for field in schema:
         if field.name not in same:
-            columns.append(rows[field.name])
+            column = found[field.name]
+            is_coded = pa.types.is_dictionary(field.type)
+            columns.append(column.dictionary_encode() if is_coded else column.cast(field.type))
         elif pa.types.is_dictionary(field.type):
-            codes = pa.array(np.zeros(rows.num_rows, dtype=np.int32))
+            codes = pa.array(np.zeros(count, dtype=np.int32))
             columns.append(pa.DictionaryArray.from_arrays(codes, [same[field.name]]))
         else:
-            columns.append(pa.repeat(pa.scalar(same[field.name], field.type), rows.num_rows))
+            columns.append(pa.repeat(pa.scalar(same[field.name], field.type), count))
     return pa.table(columns, schema=schema)
 
 
-def _encoded(schema: pa.Schema) -> pa.Schema:
-    """The schema with the text that is the same in every row of a file as codes."""
+def _ones(count: int) -> Array:
+    return np.ones(count, dtype=np.int32)
+
+
+def _encoded(schema: pa.Schema, contract: CsvContract) -> pa.Schema:
+    """The schema with text that is one of a few words, or the same in all of a file, as codes."""
     import pyarrow as pa
 
     code = pa.dictionary(pa.int32(), pa.string())
+    words = {
+        f"t_{column.name}" for column in contract.columns if column.plain and column.plain.words
+    }
+    few = {name for name, sql in contract.landed if sql in words}
     return pa.schema(
         field.with_type(code)
-        if field.name.startswith("_") and pa.types.is_string(field.type)
+        if pa.types.is_string(field.type) and (field.name in few or field.name.startswith("_"))
         else field
         for field in schema
     )

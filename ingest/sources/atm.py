@@ -75,7 +75,7 @@ CONTRACT = CsvContract(
     ),
     landed=(
         ("transaction_id", _TRANSACTION_ID),
-        ("atm_id", "CAST(t_atm_id AS BIGINT)"),
+        ("atm_id", "t_atm_id"),
         ("transacted_at_local", "t_timestamp"),
         ("transacted_at_utc", "t_timestamp - to_seconds(utc_offset)"),
         ("transaction_date", "CAST(t_timestamp AS DATE)"),
@@ -83,7 +83,7 @@ CONTRACT = CsvContract(
         ("transaction_weekday", "CAST(isodow(t_timestamp) AS INTEGER)"),
         ("amount", "t_amount"),
         ("transaction_type", "t_transaction_type"),
-        ("customer_id", "CAST(t_customer_id AS BIGINT)"),
+        ("customer_id", "t_customer_id"),
         ("is_ambiguous_local_time", "is_ambiguous_local_time"),
         ("is_twin", "occurrence > 1"),
     ),
