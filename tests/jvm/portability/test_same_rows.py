@@ -1,0 +1,160 @@
+"""Every mart on DuckDB, Trino and Athena's API, of the same raw tables: the same rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ingest.flatten import flatten
+from lakehouse import services
+from lakehouse.catalog import MART_KEYS
+from lakehouse.settings import Settings, load
+from tests.jvm.portability import deliveries
+from tests.jvm.portability.engines import ENGINES, DuckDb, Engine
+from tests.portability.compiled import groupings, metricflow_engine
+from tests.portability.rows import Table, differing_columns, differing_rows, figure
+
+DAYS = ("nothing", "first", "second")
+WAREHOUSES = tuple(engine.name for engine in ENGINES[1:])
+
+
+@dataclass(frozen=True)
+class Story:
+    """What each engine held after each day's build."""
+
+    engines: dict[str, Engine]
+    tables: dict[tuple[str, str], dict[str, Table]] = field(default_factory=dict)
+    """By day and engine: the marts. ``rebuilt`` is a DuckDB that began anew on the last day."""
+
+    def remember(self, day: str, engine: Engine, name: str) -> None:
+        self.tables[day, name] = {mart: engine.table(mart) for mart in engine.columns()}
+
+
+@pytest.fixture(scope="module")
+def lake() -> Iterator[Settings]:
+    """A lake of this module's own, on which nothing has landed."""
+    with tempfile.TemporaryDirectory(prefix="discover-jvm-") as folder:
+        home = Path(folder).resolve()
+        try:
+            services.up(home, ["athena"])
+            yield load(home, "local", bad_share_limit=0.5)
+        finally:
+            services.down(home)
+
+
+@pytest.fixture(scope="module")
+def story(lake: Settings, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Three days on three engines; each goes on with what it built the day before."""
+    folder = tmp_path_factory.mktemp("portability")
+    told = Story({engine.name: engine(lake, folder) for engine in ENGINES})
+    for day in DAYS:
+        if day == "nothing":
+            flatten(lake)
+        elif day == "first":
+            deliveries.first(lake, folder / "first")
+        else:
+            deliveries.second(lake, folder / "second", before=folder / "first")
+        for name, engine in told.engines.items():
+            engine.build(*([] if day == "nothing" else ["--exclude", "time_spine_daily"]))
+            told.remember(day, engine, name)
+    rebuilt = DuckDb(lake, folder / "rebuilt")
+    rebuilt.build()
+    told.remember("second", rebuilt, "rebuilt")
+    return told
+
+
+@pytest.mark.parametrize("engine", WAREHOUSES)
+@pytest.mark.parametrize("day", DAYS)
+def test_every_mart_holds_the_same_rows(story: Story, day: str, engine: str) -> None:
+    ours, theirs = story.tables[day, "duckdb"], story.tables[day, engine]
+    assert ours.keys() == theirs.keys() >= MART_KEYS.keys()
+    told = {
+        mart: differing_columns(ours[mart], theirs[mart], MART_KEYS.get(mart, ("date_day",)))
+        for mart in ours
+        if differing_rows(ours[mart], theirs[mart])
+    }
+    assert told == {}
+
+
+@pytest.mark.parametrize("engine", ["duckdb", *WAREHOUSES])
+def test_late_repeated_corrected_and_deleted_is_as_if_built_anew(story: Story, engine: str) -> None:
+    anew, theirs = story.tables["second", "rebuilt"], story.tables["second", engine]
+    assert {mart: differing_rows(anew[mart], theirs[mart]) for mart in anew} == dict.fromkeys(
+        anew, 0
+    )
+
+
+def test_the_days_are_what_they_say(story: Story) -> None:
+    """Else equal rows would be equal for want of rows."""
+
+    def rows(day: str, mart: str) -> list[dict[str, object]]:
+        types, found = story.tables[day, "duckdb"][mart]
+        return [dict(zip(types, row, strict=True)) for row in found]
+
+    def ids(day: str, mart: str) -> set[object]:
+        return {row["customer_id"] for row in rows(day, mart)}
+
+    empty = {mart for mart in MART_KEYS if not rows("nothing", mart)}
+    assert empty == MART_KEYS.keys() - {"entitlements"}
+    assert 60 in ids("first", "fct_atm_transactions") - ids("first", "dim_customers")
+    assert {60, 61} <= ids("second", "dim_customers")
+    assert 5 in ids("first", "dim_customers") - ids("second", "dim_customers")
+    assert 5 in ids("second", "fct_atm_transactions")
+    scores = {row["customer_id"]: row for row in rows("second", "fct_customers")}
+    assert scores[1]["credit_score"] == 900
+    assert scores[2]["credit_record_status"] == "quarantined"
+    assert scores[3]["credit_record_status"] == "absent"
+    transactions = {row["transaction_id"] for row in rows("first", "fct_atm_transactions")}
+    added = [
+        row
+        for row in rows("second", "fct_atm_transactions")
+        if row["transaction_id"] not in transactions
+    ]
+    assert len(added) == len([*deliveries.LATE, *deliveries.NEW, *deliveries.UNKNOWN]) + 3
+    assert {"2025-12", "2026-04", "1899-12"} <= {str(row["transaction_date"])[:7] for row in added}
+
+
+GROUPINGS = (
+    "customer__city",
+    "customer__credit_band",
+    "loan__loan_type",
+    "transaction__transaction_type",
+    "transaction__transaction_hour",
+    "complaint__category",
+)
+
+
+def test_every_metric_is_the_same_figure(story: Story) -> None:
+    """Nulls, empty groups and late days included: it is the second day's data."""
+    figures = {name: _figures(engine) for name, engine in story.engines.items()}
+    expected = figures.pop("duckdb")
+    assert len({metric for metric, _ in expected}) == 16
+    assert len(expected) >= 50
+    for name, found in figures.items():
+        assert found.keys() == expected.keys()
+        differing = {query: rows for query, rows in found.items() if rows != expected[query]}
+        assert differing == {}, name
+    print(f"{len(expected)} queries of {len({metric for metric, _ in expected})} metrics")
+
+
+def _figures(engine: Engine) -> dict[tuple[str, str], list[tuple[str | None, ...]]]:
+    from metricflow.engine.metricflow_engine import MetricFlowQueryRequest
+
+    metricflow = metricflow_engine(engine.name, engine.semantic_manifest)
+    answers = {}
+    for metric in sorted(found.name for found in metricflow.list_metrics()):
+        known = groupings(metricflow, metric)
+        by_name = [[], *([name] for name in GROUPINGS if name in known), ["metric_time__month"]]
+        for by in by_name:
+            request = MetricFlowQueryRequest.create(
+                metric_names=[metric], group_by_names=by or None
+            )
+            rows = engine.query(metricflow.explain(request).sql_statement.sql)
+            answers[metric, ",".join(by)] = sorted(
+                (tuple(figure(value) for value in row) for row in rows), key=repr
+            )
+    return answers
