@@ -31,6 +31,10 @@ _ONE_WRITER = {
     "use_preferred_write_partitioning": "false",
     f"{CATALOG}.max_partitions_per_writer": str(OPEN_PARTITIONS),
 }
+_PATIENT_JOIN = {
+    # What a MERGE reads of its target then depends on its predicates, not on how busy Trino is.
+    f"{CATALOG}.dynamic_filtering_wait_timeout": "20s",
+}
 _SNAPSHOT_AGE = "5d"
 """Athena's default ``vacuum_max_snapshot_age_seconds``."""
 _VACUUM_SESSION = {
@@ -171,7 +175,7 @@ def _insert(reader: Reader, schema: str) -> Plan:
 
 def _merge(reader: Reader, schema: str) -> Plan:
     reader.expect("into")
-    return _change(reader, schema, "MERGE")
+    return _change(reader, schema, "MERGE", _ONE_WRITER | _PATIENT_JOIN)
 
 
 def _delete(reader: Reader, schema: str) -> Plan:
@@ -183,9 +187,11 @@ def _update(reader: Reader, schema: str) -> Plan:
     return _change(reader, schema, "UPDATE")
 
 
-def _change(reader: Reader, schema: str, subtype: str) -> Plan:
+def _change(
+    reader: Reader, schema: str, subtype: str, session: Mapping[str, str] = _ONE_WRITER
+) -> Plan:
     target = _relation(reader, schema)
-    return Plan("DML", subtype, (reader.sql,), "count", _ONE_WRITER, changes=target)
+    return Plan("DML", subtype, (reader.sql,), "count", session, changes=target)
 
 
 # Schemas
