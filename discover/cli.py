@@ -100,6 +100,14 @@ def main() -> None:
     except KeyboardInterrupt:
         progress.print("interrupted")
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if debug:
+            traceback.print_exc()
+        _say(
+            f"{error.name} is not installed — the wheel alone has what flatten needs on a Spark"
+            " cluster; for all commands: pip install 'bmo-discover[pipeline,local]'"
+        )
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
         if debug:
             traceback.print_exc()

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from datetime import date, timedelta
 from decimal import Decimal
 from importlib import import_module
@@ -18,6 +20,7 @@ from discover.cli import COMMANDS
 from discover.commands.batch import parse_interval, plain
 from discover.context import take_global_options
 from lakehouse.errors import UsageError
+from lakehouse.settings import REPOSITORY
 from lakehouse.versions import Manifest, Versions
 
 
@@ -155,3 +158,40 @@ def test_a_mistyped_command_is_told_the_near_one() -> None:
     done = _run("flaten")
     assert done.returncode == 2
     assert b"Did you mean 'flatten'" in done.stderr
+
+
+def test_what_is_not_installed_is_named_with_its_fix(published_home: Path) -> None:
+    code = "import sys; sys.modules['duckdb'] = None; from discover.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "sql", "SELECT 1", "--home", str(published_home)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "duckdb is not installed" in done.stderr
+    assert "bmo-discover[pipeline" in done.stderr
+
+
+def test_flatten_needs_only_what_the_wheel_brings() -> None:
+    """The rest is an extra: a Spark cluster installs the wheel alone."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = {
+        re.split(r"[^\w-]", requirement)[0].replace("-", "_")
+        for group in project["optional-dependencies"].values()
+        for requirement in group
+    }
+    # On a cluster Spark brings itself; PyArrow is in both lists, pinned in the second.
+    absent = extras - {"pyspark", "pyarrow", "pyiceberg_core"} | {"yaml", "kafka", "dbt"}
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)!r}))\n"
+        "from typer.testing import CliRunner; from discover.cli import app\n"
+        "assert CliRunner().invoke(app, ['flatten', '--help']).exit_code == 0\n"
+        "from ingest.flatten import FLAT_TABLES, session; from ingest.raw_tables import *\n"
+        "from ingest.sources import REGISTRY; from lakehouse import clients, landing\n"
+        "[iceberg_schema(flat) for flat in FLAT_TABLES]\n"
+        "[source.schema() for source in REGISTRY.values()]\n"
+        "import obstore.store, pyiceberg.catalog.rest\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
