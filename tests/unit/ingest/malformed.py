@@ -488,8 +488,8 @@ def atm_files() -> Iterator[Case]:
     unknown = {**LAST_ROW, "customer_id": 999999}
     yield Case(
         "Ids",
-        "a customer whom core banking doesn't know: kept; every refresh counts them (check"
-        " `share of rows of unknown customers`)",
+        "a customer whom core banking doesn't know: kept, flagged in `fct_unknown_customers`,"
+        " counted by every refresh",
         "atm",
         HEADER + FIRST + LAST.replace(b",17", b",999999"),
         (FIRST_ROW, unknown),
