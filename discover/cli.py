@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -89,9 +91,8 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _end_tidily)
     try:
         arguments, debug = take_global_options(sys.argv[1:])
-        if arguments[:1] in _WITHOUT_PANDAS:
-            sys.meta_path.insert(0, _WithoutPandas())
-        app(args=arguments, prog_name="discover")
+        with _without_pandas() if arguments[:1] in _WITHOUT_PANDAS else nullcontext():
+            app(args=arguments, prog_name="discover")
     except DiscoverError as error:
         if debug:
             traceback.print_exc()
@@ -118,13 +119,27 @@ def main() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-class _WithoutPandas(MetaPathFinder):
-    """PyArrow imports pandas if it is there: a third of a second, and these have no use for it."""
-
+class _NoPandas(MetaPathFinder):
     def find_spec(self, fullname: str, *_: object) -> None:
         """Say that there is no pandas."""
         if fullname == "pandas":
             raise ModuleNotFoundError("not in this command", name=fullname)
+
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """PyArrow imports pandas if it is there: a third of a second, and these have no use for it.
+
+    PyArrow remembers what it found, so this leaves a process alone that imported it before.
+    """
+    finder = _NoPandas()
+    if "pyarrow" not in sys.modules:
+        sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
 
 
 def _end_tidily(number: int, _frame: FrameType | None) -> None:
