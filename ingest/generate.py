@@ -7,6 +7,7 @@ number of customers and days. Names, addresses and texts are made up.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -19,6 +20,7 @@ from ingest import people
 from ingest.defects import Planter
 from ingest.local_time import clock_changes
 from ingest.people import Array
+from ingest.sources.atm import FIRST_YEAR, LAST_YEAR
 from lakehouse import complaint
 from lakehouse.errors import UsageError
 
@@ -76,7 +78,7 @@ def generate(
         on_progress: told the file and the records just written to it.
 
     Raises:
-        UsageError: an argument out of range.
+        UsageError: an argument out of range, or a folder that can't be written.
 
     """
     if customers < 1 or days < 1 or seed < 0 or complaints < 0 or not 0 <= defects <= 1:
@@ -84,7 +86,12 @@ def generate(
             "nothing can be generated from these numbers",
             "at least one customer and day, a seed from 0, a defect rate from 0 to 1",
         )
-    out.mkdir(parents=True, exist_ok=True)
+    if not FIRST_YEAR <= end_date.year <= LAST_YEAR or days > _days_since(FIRST_YEAR, end_date):
+        raise UsageError(
+            f"{days} days that end on {end_date} leave the years {FIRST_YEAR} to {LAST_YEAR}",
+            "name fewer days, or another end date: no other time of a transaction lands",
+        )
+    _make_writable(out)
     (out / DEFECTS_FILE).unlink(missing_ok=True)
     planter = Planter(out / DEFECTS_FILE, defects, seed) if defects else None
     write = _Writer(out, planter, on_progress)
@@ -99,6 +106,24 @@ def generate(
     if planter:
         planter.close()
     return counts
+
+
+def _days_since(year: int, end_date: date) -> int:
+    return (end_date - date(year, 1, 1)).days + 1
+
+
+def _make_writable(out: Path) -> None:
+    """Make the folder, and those of the sources in it."""
+    try:
+        for file in (CUSTOMERS_FILE, CREDIT_FILE, ATM_FILE, COMPLAINTS_FILE):
+            folder = (out / file).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        raise UsageError(
+            f"{out} can't be written ({error.strerror})", "name another folder with --out"
+        ) from None
 
 
 def expected(out: Path) -> dict[str, dict[str, int]]:
@@ -157,7 +182,6 @@ class _Writer:
     @contextmanager
     def _complete(self, file: str) -> Iterator[Any]:
         path = self.out / file
-        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
         with unfinished.open("wb") as stream:
             yield stream
