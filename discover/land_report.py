@@ -22,7 +22,13 @@ SHOWN = 20
 """Rejects of a file that are shown in full; all are counted by their reasons."""
 _BEFORE, _AFTER, _LONGEST = 60, 60, 60
 _CHARACTERS = 4
-_STATES = {"landed": "green", "known": "cyan", "partly": "yellow", "quarantined": "red"}
+_STATES = {
+    "landed": "green",
+    "known": "cyan",
+    "partly": "yellow",
+    "quarantined": "red",
+    "stopped": "red",
+}
 _POSITION = re.compile(r"\(character (\d+)\)|at character (\d+)")
 _HEXADECIMAL = re.compile(r"(?:\\x[0-9a-f]{2})+")
 
@@ -84,7 +90,10 @@ def visible(text: str) -> str:
 
 
 def _headline(file: FileReport, limit: float) -> Text:
-    told = f" {file.rows_in:,} records in, {file.landed:,} land, {file.quarantined:,} quarantined"
+    good = f"{file.landed:,} land"
+    if file.state == "stopped":
+        good = f"{file.landed:,} good but none lands"
+    told = f" {file.rows_in:,} records in, {good}, {file.quarantined:,} quarantined"
     if file.state == "known":
         told = " landed before; nothing to do"
     elif file.quarantined and file.rows_in and file.landed:

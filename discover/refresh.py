@@ -81,9 +81,14 @@ def refresh(
         The report; ``state`` is ``published``, ``unchanged`` or ``stopped`` (see ``failures``).
 
     Raises:
+        UsageError: a path names no file; nothing has landed then.
         DiscoverError: another refresh holds the lock, or a service can't be reached.
 
     """
+    from ingest.land import require_files
+
+    for paths in inputs.values():
+        require_files(settings, paths)
     versions = Versions(settings.home)
     run_id = versions.next_run_id()
     report = Report(run_id)

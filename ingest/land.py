@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import glob
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ from lakehouse.landing import (
 )
 from lakehouse.settings import Settings
 
+_BLOCK = 1 << 20
+
 OnFile = Callable[[str, int], Callable[[int], None] | None]
 """Told a file's name and size before it is read; may return a listener for bytes read."""
 
@@ -42,9 +45,11 @@ class FileReport:
 
     file: str
     state: str
-    """``landed``, ``partly``, ``quarantined`` (no record of it lands) or ``known``."""
+    """``landed``, ``partly``, ``quarantined`` (no record of it is good), ``known``, or ``stopped``:
+    the batch is, and so none of its good records lands."""
     rows_in: int = 0
     landed: int = 0
+    """Good records; of a stopped batch and of a check none is written."""
     quarantined: int = 0
     rejects: list[Reject] = field(default_factory=list)
     """The first thousand; the quarantine holds all."""
@@ -178,10 +183,10 @@ def land_files(
                 continue
             parquet = assessment.write(item)
             typed = assessment.rows(parquet) if rows and parquet else []
-            reports.append(_report(item, typed if rows else None))
+            reports.append(_report(item, typed if rows else None, stopped=stopped is not None))
             if check:
                 continue
-            _keep(settings, source, item)
+            _keep(settings, source, item, assessment.folder)
             file_id = quarantine.FileId(item.name, item.sha256)
             quarantine.write(settings, source, batch_id, file_id, item.rejects.path, together)
             if stopped is None and not item.whole:
@@ -243,21 +248,25 @@ def _why_stopped(settings: Settings, source: str, files: Sequence[Assessed]) -> 
     whole = [file.name for file in files if file.whole]
     if snapshot and whole:
         return f"a snapshot needs all of its files, and {', '.join(whole)} is broken as a whole"
+    name = "bad_share_limits" if source in settings.bad_share_limits else "bad_share_limit"
     rows_in = sum(file.rows_in for file in files if not file.whole)
     bad = sum(file.quarantined for file in files if not file.whole)
     if rows_in and bad / rows_in > limit:
         return (
             f"{bad} of {rows_in} records are bad"
-            f" ({100 * bad / rows_in:.1f} %, more than {100 * limit:g} %)"
+            f" ({100 * bad / rows_in:.1f} %, more than the {100 * limit:g} % of"
+            f" DISCOVER_{name.upper()})"
         )
     if snapshot and not rows_in:
         return "a snapshot without any record would empty the source"
     return None
 
 
-def _report(file: Assessed, rows: list[dict[str, Any]] | None) -> FileReport:
+def _report(file: Assessed, rows: list[dict[str, Any]] | None, *, stopped: bool) -> FileReport:
     if file.whole or (file.rows_in and not file.landed):
         state = "quarantined"
+    elif stopped:
+        state = "stopped"
     else:
         state = "partly" if file.quarantined else "landed"
     return FileReport(
@@ -272,12 +281,19 @@ def _report(file: Assessed, rows: list[dict[str, Any]] | None) -> FileReport:
     )
 
 
-def _keep(settings: Settings, source: str, file: Assessed) -> None:
-    """Keep the original bytes under their hash. Feedback's are personal: they are not kept."""
+def _keep(settings: Settings, source: str, file: Assessed, folder: Path) -> None:
+    """Keep the original bytes, compressed, under their hash. Feedback's are personal: not kept."""
     if source == "feedback":
         return
-    key = f"{raw_prefix(source)}{file.sha256}/{object_name(file.name)}"
-    lake_store(settings, LAKE_BUCKET).put(key, file.path)
+    import pyarrow as pa
+
+    # A store's work grows with the bytes that it takes, by more than compressing them costs.
+    packed = folder / f"{file.number}.zst"
+    with file.path.open("rb") as stream, pa.output_stream(packed, compression="zstd") as target:
+        shutil.copyfileobj(stream, target, _BLOCK)
+    key = f"{raw_prefix(source)}{file.sha256}/{object_name(file.name)}.zst"
+    lake_store(settings, LAKE_BUCKET).put(key, packed)
+    packed.unlink()
 
 
 def _upload(
@@ -296,7 +312,31 @@ def _kept(
     store = lake_store(settings, LAKE_BUCKET)
     prefix = f"{raw_prefix(source)}{file.sha256}/"
     key = next(found["path"] for page in store.list(prefix) for found in page)
-    return _download(settings, LAKE_BUCKET, key, file.file, cleanup)
+    kept = _download(settings, LAKE_BUCKET, key, file.file, cleanup)
+    # Homes of earlier versions hold the bytes themselves.
+    if sha256_of(kept.path) == file.sha256:
+        return kept
+    import pyarrow as pa
+
+    path = kept.path.with_name("unpacked")
+    with pa.input_stream(kept.path, compression="zstd") as stream, path.open("wb") as target:
+        shutil.copyfileobj(stream, target, _BLOCK)
+    return Delivered(kept.name, path)
+
+
+def require_files(settings: Settings, paths: Iterable[str]) -> None:
+    """Make sure that every path names a file or an object, without reading any.
+
+    Raises:
+        UsageError: a path that names none.
+        ServiceUnavailable: the lake doesn't answer where a path is an ``s3://`` URL.
+
+    """
+    for path in paths:
+        if path.startswith("s3://"):
+            _s3_keys(settings, path)
+        else:
+            _local(path)
 
 
 def _deliver(
@@ -334,6 +374,13 @@ def _local(path: str) -> list[str]:
 
 
 def _from_s3(settings: Settings, url: str, cleanup: contextlib.ExitStack) -> Iterator[Delivered]:
+    bucket, keys = _s3_keys(settings, url)
+    for found in keys:
+        yield _download(settings, bucket, found, f"s3://{bucket}/{found}", cleanup)
+
+
+def _s3_keys(settings: Settings, url: str) -> tuple[str, list[str]]:
+    """The bucket of a URL, and the keys in it that the URL names."""
     require_lake(settings)
     bucket, _, key = url.removeprefix("s3://").partition("/")
     fixed = key.split("*")[0].split("?")[0].split("[")[0]
@@ -350,8 +397,7 @@ def _from_s3(settings: Settings, url: str, cleanup: contextlib.ExitStack) -> Ite
     keys = [key] if key in listed else sorted(fnmatch.filter(listed, key))
     if not keys:
         raise UsageError(f"no object {url}", "check the URL; a glob has to match something")
-    for found in keys:
-        yield _download(settings, bucket, found, f"s3://{bucket}/{found}", cleanup)
+    return bucket, keys
 
 
 def _download(

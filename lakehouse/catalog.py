@@ -75,7 +75,7 @@ MARTS = tuple(MART_KEYS)
 
 
 def raw_prefix(source: str) -> str:
-    """Prefix of original bytes; objects are ``raw/<source>/<sha256>/<file name>``."""
+    """Prefix of original bytes; objects are ``raw/<source>/<sha256>/<file name>.zst``."""
     return f"raw/{source}/"
 
 

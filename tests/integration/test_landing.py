@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,8 @@ def test_original_bytes_are_kept_but_not_those_of_feedback(own: Settings, tmp_pa
     land.land(own, "atm", [path])
     sha256 = landing.batches(own, "atm")[-1].files[0].sha256
     (key,) = keys(own, f"{raw_prefix('atm')}{sha256}/")
-    stored = bytes(lake_store(own, LAKE_BUCKET).get(key).bytes())
-    assert stored == Path(path).read_bytes()
+    stored = pa.BufferReader(bytes(lake_store(own, LAKE_BUCKET).get(key).bytes()))
+    assert pa.input_stream(stored, compression="zstd").read() == Path(path).read_bytes()
     complaint = tmp_path / "complaints.jsonl"
     complaint.write_text('{"feedback_id": "1", "description": "call 416-555-0134"}\n')
     land.land(with_limit(own, 1), "feedback", [str(complaint)])
@@ -257,6 +258,20 @@ def test_a_replay_lands_what_was_mended_and_empties_the_quarantine(
     assert (mended.files[0].landed, mended.files[0].quarantined) == (31, 0)
     assert list(quarantine.listing(own, "atm")) == []
     assert landed(own, "atm").num_rows == 31
+
+
+def test_a_replay_also_finds_bytes_that_an_earlier_version_kept_as_they_were(
+    own: Settings, tmp_path: Path
+) -> None:
+    skipped = "7,2026-03-08 02:30:00,20,deposit,3"
+    path = Path(atm(tmp_path, "kept.csv", *minutes(30, 19), skipped))
+    land.land(own, "atm", [str(path)])
+    (key,) = keys(own, f"{raw_prefix('atm')}{sha256(path.read_bytes()).hexdigest()}/")
+    store = lake_store(own, LAKE_BUCKET)
+    store.delete(key)
+    store.put(key.removesuffix(".zst"), path)
+    elsewhere = own.model_copy(update={"timezone": "America/Regina"})
+    assert land.replay(elsewhere, "atm")[-1].files[0].landed == 31
 
 
 def test_files_come_from_s3_as_well(own: Settings, tmp_path: Path) -> None:

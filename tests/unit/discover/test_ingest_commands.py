@@ -154,3 +154,44 @@ def test_generate_says_what_it_spoiled_and_a_check_finds_just_that(
 
 def test_characters_that_look_alike_are_told_apart() -> None:
     assert visible("a\u200bb\tc\n") == "a<U+200B>b<U+0009>c<line feed>"
+
+
+def test_a_stopped_batch_calls_no_file_landed(discover: Any, tmp_path: Path) -> None:
+    bad = "7,2026-03-02 10:00:00,-1,deposit,1\n" * 10
+    path = write(tmp_path / "atm.csv", HEADER + GOOD + bad)
+    code, document, told = discover("land", "atm", path, "--check", "--json")
+    assert code == 3
+    (file,) = document["files"]
+    assert (file["state"], file["landed"], file["quarantined"]) == ("stopped", 40, 10)
+    assert "DISCOVER_BAD_SHARE_LIMIT" in document["stopped"]
+    assert "DISCOVER_BAD_SHARE_LIMIT" in told
+    _, printed, _ = discover("land", "atm", path, "--check")
+    assert "40 good but none lands" in printed
+
+
+def test_a_refresh_notices_a_missing_file_before_anything_lands(
+    discover: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.land.land", lambda *_: pytest.fail("something landed"))
+    present = write(tmp_path / "customers.csv", "customer_id,name,email,city\n")
+    sources = ("--source", f"core_banking={present}", "--source", "atm=/nowhere/atm.csv")
+    code, _, told = discover("refresh", *sources)
+    assert code == 2
+    assert "no file /nowhere/atm.csv" in told
+
+
+@pytest.mark.parametrize(
+    ("days", "out", "reason"),
+    [
+        ("800000", "data", "leave the years 1970 to 2099"),
+        ("3", "file/data", "can't be written (Not a directory)"),
+    ],
+)
+def test_what_cannot_be_generated_is_a_wrong_usage(
+    days: str, out: str, reason: str, discover: Any, tmp_path: Path
+) -> None:
+    write(tmp_path / "file", "")
+    size = ("--customers", "3", "--days", days, "--seed", "1")
+    code, _, told = discover("generate", *size, "--out", str(tmp_path / out))
+    assert code == 2
+    assert reason in told

@@ -88,7 +88,9 @@ def test_many_rejects_are_counted_by_reason(tmp_path: Path) -> None:
     printed = io.StringIO()
     show(report, check=True, limit=0.05, console=Console(file=printed, width=200))
     told = printed.getvalue()
-    assert "71 records in, 40 land, 31 quarantined (43.7 %; the limit is 5 %)" in told
+    assert (
+        "71 records in, 40 good but none lands, 31 quarantined (43.7 %; the limit is 5 %)" in told
+    )
     assert "30 × amount: not above zero — first on line 42" in told
     assert "1 × amount: not an amount in plain digits" in told
     assert told.count("line ") < 30
@@ -111,5 +113,9 @@ def test_a_source_may_have_a_limit_of_its_own(
     assert land(load(tmp_path, "local"), "atm", [str(path)], check=True).stopped is None
     monkeypatch.setenv("DISCOVER_BAD_SHARE_LIMITS", '{"atm": 0.01}')
     strict = load(tmp_path, "local")
-    assert land(strict, "atm", [str(path)], check=True).stopped
+    stopped = land(strict, "atm", [str(path)], check=True)
+    assert stopped.stopped == (
+        "1 of 41 records are bad (2.4 %, more than the 1 % of DISCOVER_BAD_SHARE_LIMITS)"
+    )
+    assert [file.state for file in stopped.files] == ["stopped"]
     assert strict.bad_share_limit_of("credit_bureau") == 0.05
