@@ -144,7 +144,9 @@ def _first_of_each(rows: DataFrame, key: str) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql.functions import col, row_number
 
-    order = Window.partitionBy(key).orderBy("_batch_id", "_source_file", "_source_row")
+    order = Window.partitionBy(key).orderBy(
+        "_ingested_at", "_batch_id", "_source_file", "_source_row"
+    )
     ranked = rows.withColumn("_rank", row_number().over(order))
     return ranked.where(col("_rank") == 1).select(rows.columns)
 

@@ -98,7 +98,9 @@ FEBRUARY = transaction("b", "2026-02-01T00:00:00", "0.01", transaction_type="wit
 MARCH = transaction("c", "2026-03-08T03:00:00", "1000000.00", customer_id=2)
 
 
-def put(settings: Settings, source: str, *files: list[dict[str, Any]]) -> Batch:
+def put(
+    settings: Settings, source: str, *files: list[dict[str, Any]], ingested: datetime | None = None
+) -> Batch:
     """Land files as landing would: typed Parquet, then the manifest."""
     module = REGISTRY[source]
     now = datetime.now(UTC)
@@ -109,7 +111,7 @@ def put(settings: Settings, source: str, *files: list[dict[str, Any]]) -> Batch:
         lineage = {
             "_source_file": name,
             "_batch_id": batch_id,
-            "_ingested_at": now.replace(tzinfo=None),
+            "_ingested_at": ingested or now.replace(tzinfo=None),
         }
         table = pa.Table.from_pylist(
             [{**row, **lineage, "_source_row": line} for line, row in enumerate(rows, start=2)],
@@ -217,6 +219,15 @@ def test_transactions_are_partitioned_by_the_month_of_the_plain_local_time(
     assert str(table.schema().find_type(field.source_id)) == "timestamp"
     assert len(list(table.scan().plan_files())) == 3
     assert table.properties["write.metadata.delete-after-commit.enabled"] == "true"
+
+
+def test_of_a_complaint_that_came_twice_the_first_that_landed_stays(empty_lake: Settings) -> None:
+    again = FEEDBACK[0] | {"description": "again"}
+    put(empty_lake, "feedback", [again], ingested=datetime.fromisoformat("2026-03-02T00:00:01"))
+    put(empty_lake, "feedback", [FEEDBACK[0]], ingested=datetime.fromisoformat("2026-03-02"))
+    flatten(empty_lake)
+    (complaint,) = rows_of(empty_lake, catalog.COMPLAINTS)
+    assert complaint["description"] == "It kept my card."
 
 
 def test_a_delivery_that_overlaps_adds_only_what_is_new(empty_lake: Settings) -> None:
