@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from ingest.flatten import flatten
 from ingest.generate import generate
 from ingest.land import land
 from lakehouse import services
+from lakehouse.catalog import RAW_TABLES
 from lakehouse.settings import Settings, load, ports
 
 CUSTOMERS, DAYS, COMPLAINTS, SEED = 60, 75, 40, 7
@@ -40,6 +42,21 @@ class Warehouse:
             cursor = connection.cursor()
             cursor.execute(statement)
             return list(cursor.fetchall())
+
+    @contextlib.contextmanager
+    def restored(self) -> Iterator[None]:
+        """Put the raw tables back to the snapshots that they show now."""
+        latest = "SELECT snapshot_id FROM {} ORDER BY committed_at DESC LIMIT 1"
+        before = {
+            table: self.sql(latest.format(f'{table.namespace}."{table.name}$snapshots"'))
+            for table in RAW_TABLES
+        }
+        try:
+            yield
+        finally:
+            for table, ((snapshot,),) in before.items():
+                back = f"EXECUTE rollback_to_snapshot({snapshot})"
+                self.sql(f"ALTER TABLE {table.identifier} {back}")
 
 
 @dataclass(frozen=True)
