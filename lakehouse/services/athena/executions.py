@@ -138,9 +138,10 @@ class Executions:
             self._end(execution, "FAILED", refused)
             return execution.id
         self._output.require(ask.location)
-        execution = self._remember(execution)
-        self._workers.submit(self._work, execution)
-        return execution.id
+        known_or_new = self._remember(execution)
+        if known_or_new is execution:
+            self._workers.submit(self._work, execution)
+        return known_or_new.id
 
     def get(self, query_id: str) -> Execution:
         """One query.

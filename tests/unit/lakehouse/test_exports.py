@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lakehouse import secrets_store
+from lakehouse.services import registry
 from lakehouse.services.exports import exports
 from lakehouse.settings import Settings, load, local_values
 
@@ -33,3 +34,14 @@ def test_an_old_shell_points_no_later_command_at_ports_that_have_moved(tmp_path:
 def test_on_aws_no_endpoint_and_no_key_is_exported(tmp_path: Path) -> None:
     variables = exports(Settings(profile="aws", home=tmp_path, kafka_bootstrap="broker:9092"))
     assert not [name for name in variables if "ENDPOINT" in name or "KEY" in name]
+
+
+def test_athenas_endpoints_are_exported_while_its_gateway_runs(tmp_path: Path) -> None:
+    settings = local(tmp_path)
+    names = {f"AWS_ENDPOINT_URL_{service}" for service in ("ATHENA", "GLUE", "STS")}
+    assert not names & set(exports(settings))
+    registry.update(tmp_path, "athena", pid=1, ports={"http": 18182})
+    variables = exports(settings)
+    assert {variables[name] for name in names} == {"http://127.0.0.1:18182"}
+    registry.update(tmp_path, "athena", pid=None)
+    assert not names & set(exports(settings))
