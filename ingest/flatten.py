@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.flat_table import FlatTable
-from ingest.raw_tables import ensure_tables, expire_snapshots
+from ingest.raw_tables import ensure_tables
 from ingest.sources import REGISTRY
+from ingest.table_upkeep import merge_small_files, tidy
 from lakehouse import landing
 from lakehouse.catalog import SOURCES, TABLE_BUCKET
 from lakehouse.landing import Batch
@@ -57,10 +58,13 @@ def flatten(settings: Settings, engine: Engine = "sail") -> list[FlattenedTable]
         return [FlattenedTable(flat.table.identifier, 0, 0, False) for flat in FLAT_TABLES]
     with session(settings, engine) as spark:
         done = [write(spark, flat, pending[flat.table.source]) for flat in FLAT_TABLES]
+        for flat, table in zip(FLAT_TABLES, done, strict=True):
+            if table.changed:
+                merge_small_files(settings, spark, flat)
     for batches in pending.values():
         for batch in batches:
             landing.mark_flattened(settings, batch)
-    expire_snapshots(settings, [table.table for table in done if table.changed])
+    tidy(settings, [table.table for table in done if table.changed])
     return done
 
 

@@ -1,13 +1,11 @@
-"""The raw Iceberg tables as objects of the catalog: made before the first row, tidied after.
+"""The raw Iceberg tables as objects of the catalog: made before the first row.
 
-PyIceberg and not Spark: it needs no session, types and partitions are exact on every catalog, and
-Sail can neither alter a table nor expire its snapshots.
+PyIceberg and not Spark: it needs no session, and types and partitions are exact on every catalog.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ingest.flat_table import FlatTable
@@ -27,8 +25,6 @@ PROPERTIES = {
     "write.parquet.dict-size-bytes": str(64 * 1024),
     "write.target-file-size-bytes": str(128 * 1024 * 1024),
 }
-SNAPSHOTS_LIVE = timedelta(days=7)
-"""Long enough for a reader that pinned one; the current snapshot always stays."""
 
 
 def ensure_tables(settings: Settings, tables: Iterable[FlatTable]) -> list[str]:
@@ -52,17 +48,6 @@ def ensure_tables(settings: Settings, tables: Iterable[FlatTable]) -> list[str]:
         )
         made.append(identifier)
     return made
-
-
-def expire_snapshots(settings: Settings, identifiers: Iterable[str]) -> None:
-    """Forget the snapshots that are older than any reader needs."""
-    catalog = clients.iceberg(settings)
-    limit = datetime.now(UTC).replace(tzinfo=None) - SNAPSHOTS_LIVE
-    for identifier in identifiers:
-        table = catalog.load_table(identifier)
-        oldest = min((s.timestamp_ms for s in table.snapshots()), default=None)
-        if oldest is not None and oldest < limit.replace(tzinfo=UTC).timestamp() * 1000:
-            table.maintenance.expire_snapshots().older_than(limit).commit()
 
 
 def iceberg_schema(flat: FlatTable) -> Schema:

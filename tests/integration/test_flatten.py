@@ -20,7 +20,7 @@ import pytest
 from discover import cli
 from expectations import raw
 from ingest import flatten as job
-from ingest import raw_tables
+from ingest import raw_tables, table_upkeep
 from ingest.flatten import FLAT_TABLES, flatten
 from ingest.raw_tables import iceberg_schema
 from ingest.sources import REGISTRY
@@ -296,22 +296,70 @@ def test_a_run_killed_before_its_marker_is_done_again_and_changes_nothing(
     assert all(job.pending_batches(empty_lake, source) == [] for source in catalog.SOURCES)
 
 
-def test_snapshots_that_no_reader_needs_are_forgotten(
+def test_many_small_deliveries_leave_few_files_and_the_same_rows(
     empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(table_upkeep, "SMALL_FILES_A_MONTH", 2)
+    monkeypatch.setattr(table_upkeep, "SNAPSHOTS_KEPT", 2)
+    monkeypatch.setattr(table_upkeep, "WRITTEN_BEFORE", timedelta(0))
+    monkeypatch.setitem(raw_tables.PROPERTIES, "write.metadata.previous-versions-max", "3")
+    put(empty_lake, "atm", [JANUARY])
+    put(empty_lake, "core_banking", CUSTOMERS)
+    flatten(empty_lake)
+    for day in (1, 2, 3):
+        put(empty_lake, "atm", [transaction(str(day), f"2026-03-0{day}T12:00:00", f"{day}.00")])
+        put(empty_lake, "core_banking", CUSTOMERS)
+        flatten(empty_lake)
+
+    assert [row["transaction_id"][0] for row in rows_of(empty_lake, catalog.TRANSACTIONS)] == [
+        *("1", "2", "3", "a")
+    ]
+    table = clients.iceberg(empty_lake).load_table(catalog.TRANSACTIONS.identifier)
+    assert len(list(table.scan().plan_files())) == 2, "one a month"
+    assert len(table.snapshots()) == 2
+    for raw_table in (catalog.TRANSACTIONS, catalog.CUSTOMERS):
+        files = objects(empty_lake, raw_table)
+        assert sum(name.endswith(".metadata.json") for name in files) <= 5, files
+        table = clients.iceberg(empty_lake).load_table(raw_table.identifier)
+        # Of the snapshots that are left every file stands, and of the others none.
+        kept = table_upkeep._files_of(table)
+        assert {name for name in files if not name.endswith(".metadata.json")} == kept
+        for snapshot in table.snapshots():
+            assert table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().num_rows > 0
+    assert raw.check_raw(empty_lake).failed == ()
+
+
+def test_what_may_belong_to_a_commit_under_way_is_left_alone(
+    empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_upkeep, "SNAPSHOTS_LIVE", timedelta(0))
     put(empty_lake, "atm", [JANUARY])
     flatten(empty_lake)
+    store = clients.lake_store(empty_lake, catalog.TABLE_BUCKET)
+    theirs = "raw_atm/transactions/data/transacted_at_local_month=2026-01/theirs.parquet"
+    store.put(theirs, b"half written")
     put(empty_lake, "atm", [FEBRUARY])
     flatten(empty_lake)
-    assert len(snapshots(empty_lake)) == 2
+    assert len(snapshots(empty_lake)) == 1
+    assert f"s3://{catalog.TABLE_BUCKET}/{theirs}" in objects(empty_lake, catalog.TRANSACTIONS)
 
-    monkeypatch.setattr(raw_tables, "SNAPSHOTS_LIVE", timedelta(0))
+    monkeypatch.setattr(table_upkeep, "WRITTEN_BEFORE", timedelta(0))
     put(empty_lake, "atm", [MARCH])
     flatten(empty_lake)
-
-    assert len(snapshots(empty_lake)) == 1
+    assert f"s3://{catalog.TABLE_BUCKET}/{theirs}" not in objects(empty_lake, catalog.TRANSACTIONS)
     assert len(rows_of(empty_lake, catalog.TRANSACTIONS)) == 3
     assert raw.check_raw(empty_lake).failed == ()
+
+
+def objects(settings: Settings, table: catalog.RawTable) -> set[str]:
+    """URLs of all files in a table's folder; some stores list the folders in it too."""
+    store = clients.lake_store(settings, catalog.TABLE_BUCKET)
+    return {
+        f"s3://{catalog.TABLE_BUCKET}/{found['path']}"
+        for page in store.list(f"{table.namespace}/{table.name}/")
+        for found in page
+        if "." in found["path"].rpartition("/")[2]
+    }
 
 
 def snapshots(settings: Settings) -> list[Any]:
