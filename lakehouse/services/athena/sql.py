@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lakehouse.catalog import TABLE_BUCKET
 from lakehouse.services.athena.aws_error import QueryRefused, invalid_request, unknown_to_us
 from lakehouse.services.athena.column_types import hive_to_trino
-from lakehouse.services.athena.tokens import Reader
+from lakehouse.services.athena.tokens import Reader, tokens
 
 CATALOG = "awsdatacatalog"
 """Athena's own name for its default catalog; Trino has one of that name."""
@@ -22,6 +23,7 @@ MAX_QUERY_BYTES = 262_144
 OPEN_PARTITIONS = 100
 """Partitions that one statement may write into."""
 
+_OTHER_CATALOGS = (TABLE_BUCKET, "system", "jmx")
 _ONE_WRITER = {
     # Athena's limit counts the partitions of a statement; Trino's counts those of each writer.
     "scale_writers": "false",
@@ -106,6 +108,7 @@ def plan(text: str, schema: str) -> Plan:
             "QUERY_TOO_LONG",
         )
     single = _single(text)
+    _require_own_catalog(single)
     reader = Reader(single)
     for words, understand in _STATEMENTS:
         if reader.found(*words):
@@ -146,6 +149,15 @@ def _single(text: str) -> str:
                 )
             return text[:end]
     return text
+
+
+def _require_own_catalog(sql: str) -> None:
+    """Trino's further catalogs don't exist here, wherever a statement names them."""
+    found = tokens(sql)
+    for first, dot, _, second_dot in zip(found, found[1:], found[2:], found[3:], strict=False):
+        is_name = first.kind in ("word", "quoted") and (dot.text, second_dot.text) == (".", ".")
+        if is_name and first.name in _OTHER_CATALOGS:
+            raise QueryRefused("CATALOG_NOT_FOUND", f"Catalog '{first.name}' not found")
 
 
 def _relation(reader: Reader, schema: str) -> Relation:

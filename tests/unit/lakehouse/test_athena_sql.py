@@ -41,6 +41,10 @@ def test_a_query_passes_unchanged(sql: str) -> None:
     assert sql.endswith(understood.statements[0])
 
 
+def test_names_like_another_catalogs_stay_names() -> None:
+    plan("select lake.id, 'lake.a.t', system.x from lake.waters as lake", "marts")
+
+
 def test_a_semicolon_at_the_end_is_no_second_statement() -> None:
     assert only("select 1 ; -- done") == "select 1 "
 
@@ -187,6 +191,9 @@ REFUSED_LATER = [
     ("alter table t set tblproperties ('owner'='me')", "NOT_SUPPORTED"),
     ("alter table t add columns (a tinyint)", "NOT_SUPPORTED"),
     ("drop table lake.a.t", "CATALOG_NOT_FOUND"),
+    ("drop table elsewhere.a.t", "CATALOG_NOT_FOUND"),
+    ('select * from a, "lake"."a"."t"', "CATALOG_NOT_FOUND"),
+    ("insert into t select 1 from system.runtime.queries", "CATALOG_NOT_FOUND"),
     ("insert into system.runtime.t select 1", "CATALOG_NOT_FOUND"),
 ]
 
