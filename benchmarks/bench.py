@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from lakehouse import services
-from lakehouse.settings import REPOSITORY, Settings, load
+from lakehouse.settings import DEFAULT_HOME, REPOSITORY, Settings, load
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 PYTHON = sys.executable
@@ -55,6 +55,7 @@ class Bench:
         """
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "result.json"
+            environment = _with_bytecode(environment or os.environ)
             before = self._services_cpu()
             done = subprocess.run(
                 [PYTHON, "-m", "benchmarks.supervise", str(result), *command],
@@ -88,6 +89,13 @@ def bench(*names: str) -> Iterator[Bench]:
     finally:
         services.down(home)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
+    """Keep compiled Python from command to command, whatever this shell says about it."""
+    kept = {**environment, "PYTHONPYCACHEPREFIX": str(DEFAULT_HOME / "bytecode")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
 
 
 def added(runs: Sequence[Measured]) -> Measured:
