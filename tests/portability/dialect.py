@@ -26,15 +26,25 @@ FUNCTIONS_FILE = Path(__file__).with_name("trino_functions.txt")
 Columns = dict[str, dict[str, dict[str, dict[str, str]]]]
 """Types by database, schema, relation and column: what a statement may name."""
 
+_BARE_TRIM = "takes tabs on Trino, no-break spaces on DuckDB: write trim(both ' ' from …)"
 DIFFERENT = {
+    "concat": "one NULL makes it NULL on Trino, DuckDB leaves NULLs out: use ||",
+    "date_diff": "Trino counts whole units, DuckDB the boundaries between",
     "greatest": "one NULL makes it NULL on Trino, DuckDB leaves NULLs out: use case",
     "least": "one NULL makes it NULL on Trino, DuckDB leaves NULLs out: use case",
+    "ltrim": _BARE_TRIM,
+    "millisecond": "DuckDB counts the seconds in",
+    "regexp_extract": "what isn't found is NULL on Trino, '' on DuckDB",
     "regexp_replace": "replaces all on Trino, the first on DuckDB",
+    "reverse": "DuckDB keeps composed characters together",
+    "rtrim": _BARE_TRIM,
     "split_part": "past the end it is NULL on Trino, '' on DuckDB",
-    "day_of_week": "DuckDB counts from Sunday",
-    "dow": "DuckDB counts from Sunday",
+    "trim": _BARE_TRIM,
+    "upper": "of ß it is ẞ on DuckDB",
 }
 """Functions of both engines that don't mean the same."""
+
+_COUNTED_DIFFERENTLY = {"dow", "dayofweek", "day_of_week", "millisecond"}
 
 # Followed by "(" without being functions of SHOW FUNCTIONS.
 _GRAMMAR = {"all", "and", "any", "as", "between", "by", "case", "distinct", "else", "exists"}
@@ -106,7 +116,7 @@ def _written(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
             if is_name and before not in _GRAMMAR | _TYPES | relations:
                 if before not in trino_functions():
                     yield f"function {before} is unknown to Trino"
-                elif before in DIFFERENT:
+                elif before in DIFFERENT and tokens[position + 1].text.lower() != "both":
                     yield f"function {before}: {DIFFERENT[before]}"
         elif token.token_type is TokenType.R_PAREN:
             enclosing.pop()
@@ -115,7 +125,7 @@ def _written(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
         if not any(character.isalnum() or character == "_" for character in token.text):
             quoted = token.token_type in {TokenType.STRING, TokenType.IDENTIFIER}
             if not quoted and token.text not in _PUNCTUATION:
-                yield f"operator {token.text} is not Trino's"
+                yield f"operator {token.text} is not among the portable ones"
 
 
 def _structure(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
@@ -134,6 +144,8 @@ def _structure(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
             yield f"{node.side} {node.kind} JOIN is not Trino's".replace("  ", " ")
         if isinstance(node, exp.Column) and node.name.lower() == "all" and not node.this.quoted:
             yield "ORDER BY ALL is not Trino's"
+        if isinstance(node, exp.Extract) and node.name.lower() in _COUNTED_DIFFERENTLY:
+            yield f"extract({node.name} …) counts otherwise on DuckDB"
         if isinstance(node, exp.Having):
             yield from _aliases_in(node)
         if isinstance(node, exp.Div) and not isinstance(node.this, exp.Cast):

@@ -54,8 +54,12 @@ def differing_columns(left: Table, right: Table, key: Sequence[str]) -> dict[str
     columns = list(left[0])
     positions = [columns.index(name) for name in key]
 
-    def by_key(table: Table) -> dict[tuple[Any, ...], Sequence[Any]]:
-        return {tuple(row[position] for position in positions): row for row in table[1]}
+    def by_key(table: Table) -> dict[tuple[str | None, ...], list[str | None]]:
+        rows = [
+            [spelled(value, kind) for value, kind in zip(row, table[0].values(), strict=True)]
+            for row in table[1]
+        ]
+        return {tuple(row[position] for position in positions): row for row in rows}
 
     first, second = by_key(left), by_key(right)
     found = Counter({"(key)": len(first.keys() ^ second.keys())})

@@ -46,8 +46,8 @@ NULL_HEAVY: dict[catalog.RawTable, list[tuple[Any, ...]]] = {
     catalog.CUSTOMERS: [
         (1001, None, None, None),
         (1002, "", "", "   "),
-        (1003, '  Zoë "Zed" O\'Neil ', "Z@Example.COM ", "İzmir"),
-        (1004, "客户 👩‍💻\\N", None, " toronto "),
+        (1003, '  Zoë "Zed" O\'Neil\t', "Z@Example.COM ", "İzmir\u00a0"),
+        (1004, "客户 👩‍💻\\N", None, "\u00a0toronto\t"),
         (1005, "NULL", None, "québec CITY"),
     ],
     catalog.CREDIT_PROFILES: [

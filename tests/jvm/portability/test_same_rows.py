@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from ingest.flatten import flatten
-from lakehouse import services
 from lakehouse.catalog import MART_KEYS
-from lakehouse.settings import Settings, load
+from lakehouse.settings import Settings
 from tests.jvm.portability import deliveries
 from tests.jvm.portability.engines import ENGINES, DuckDb, Engine
 from tests.portability.compiled import groupings, metricflow_engine
@@ -32,18 +28,6 @@ class Story:
 
     def remember(self, day: str, engine: Engine, name: str) -> None:
         self.tables[day, name] = {mart: engine.table(mart) for mart in engine.columns()}
-
-
-@pytest.fixture(scope="module")
-def lake() -> Iterator[Settings]:
-    """A lake of this module's own, on which nothing has landed."""
-    with tempfile.TemporaryDirectory(prefix="discover-jvm-") as folder:
-        home = Path(folder).resolve()
-        try:
-            services.up(home, ["athena"])
-            yield load(home, "local", bad_share_limit=0.5)
-        finally:
-            services.down(home)
 
 
 @pytest.fixture(scope="module")

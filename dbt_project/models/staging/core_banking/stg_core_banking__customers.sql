@@ -13,9 +13,11 @@ renamed as (
         cast(customer_id as bigint) as customer_id,
 
         ---------- strings
-        trim(name) as customer_name,
-        lower(trim(email)) as customer_email,
-        trim(city) as city
+        -- Written out, because a bare trim() takes tabs on Trino and no-break
+        -- spaces on DuckDB.
+        trim(both ' ' from name) as customer_name,
+        lower(trim(both ' ' from email)) as customer_email,
+        trim(both ' ' from city) as city
 
     from source
 
