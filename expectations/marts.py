@@ -104,7 +104,8 @@ def figures_of(settings: Settings) -> list[Figure]:
             "customers that differ from core banking",
             "dim_customers",
             _differing(
-                f"SELECT customer_id, trim(name), trim(city) FROM {customers}",
+                "SELECT customer_id, trim(both ' ' from name), trim(both ' ' from city)"
+                f" FROM {customers}",
                 "SELECT customer_id, customer_name, city FROM dim_customers",
             ),
         ),

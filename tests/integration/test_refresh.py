@@ -35,6 +35,14 @@ def test_every_stage_ran_and_the_version_is_complete(published: Published) -> No
     assert published.report.tables["dim_customers"] == 60
     assert published.report.tables["fct_complaints"] == 40
     assert published.report.documents["written"] >= 60
+    document = published.report.to_json()
+    assert document["orphans"] == {
+        "customers": 0,
+        "credit_records": 0,
+        "loans": 0,
+        "transactions": 0,
+    }
+    assert document["warnings"] == []
 
 
 def test_money_in_the_marts_equals_the_delivered_file_to_the_cent(published: Published) -> None:
@@ -83,6 +91,7 @@ def test_the_same_again_is_unchanged(published: Published) -> None:
     report = refresh(published.settings, published.inputs)
     assert report.state == "unchanged"
     assert report.documents["puts"] == 0
+    assert report.orphans == published.report.orphans
     assert Versions(published.settings.home).require_current() == before
 
 
