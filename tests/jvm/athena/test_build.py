@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
@@ -42,16 +43,16 @@ def require_same_as_raw(gateway: Gateway) -> None:
     assert [float(difference) for difference in gateway.warehouse.sql(SAME_AS_RAW)[0]] == [0] * 5
 
 
-def response_of(gateway: Gateway, model: str) -> dict[str, object]:
+def results_of(gateway: Gateway) -> dict[str, Any]:
+    """Of the last command, by unique id."""
     results = json.loads((gateway.folder / "target" / "run_results.json").read_text())["results"]
-    (found,) = [r for r in results if r["unique_id"].endswith(f".{model}")]
-    return dict(found["adapter_response"])
+    return {result["unique_id"]: result for result in results}
 
 
 @pytest.fixture(scope="module")
 def built(gateway: Gateway) -> subprocess.CompletedProcess[str]:
-    """The first build: everything but dbt's unit tests, which Athena can't hold (timestamp(6))."""
-    return gateway.dbt("build")
+    """The first build: seeds and models. The second one, with more data, runs every data test."""
+    return gateway.dbt("build", "--exclude-resource-type", "test")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,11 @@ def built_again(
     gateway: Gateway,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> subprocess.CompletedProcess[str]:
-    """A second delivery; the gateway is killed while dbt builds it, started again, and dbt too."""
+    """A second delivery; the gateway is killed while dbt builds it, started again, and dbt too.
+
+    Everything but dbt's unit tests, whose timestamp(6) Athena can't hold: it builds their rows as
+    Hive tables.
+    """
     require_success(built)
     deliver(gateway.settings, tmp_path_factory.mktemp("later"), LATER)
     seen = gateway.log.count("CREATE_TABLE_AS_SELECT SUCCEEDED")
@@ -77,9 +82,7 @@ def built_again(
 
 def test_the_whole_project_builds(built: subprocess.CompletedProcess[str]) -> None:
     require_success(built)
-    assert " ERROR=0 " in built.stdout
     assert " WARN=0 " in built.stdout
-    assert "unit_test" not in built.stdout
 
 
 def test_a_build_whose_gateway_is_killed_fails_cleanly(
@@ -95,6 +98,9 @@ def test_the_next_build_is_right(
     built_again: subprocess.CompletedProcess[str], gateway: Gateway
 ) -> None:
     require_success(built_again)
+    assert " WARN=0 " in built_again.stdout
+    kinds = {uid.partition(".")[0] for uid in results_of(gateway)}
+    assert {"seed", "model", "test"} <= kinds
     require_same_as_raw(gateway)
     left = gateway.warehouse.sql(
         f"select table_name from information_schema.tables where table_schema = '{SCHEMA}'"
@@ -107,7 +113,8 @@ def test_a_build_of_nothing_new_merges_nothing(
     built_again: subprocess.CompletedProcess[str], gateway: Gateway
 ) -> None:
     require_success(gateway.dbt("run", "--select", FACT))
-    assert response_of(gateway, FACT)["rows_affected"] == 0
+    result = results_of(gateway)[f"model.discover.{FACT}"]
+    assert result["adapter_response"]["rows_affected"] == 0
     require_same_as_raw(gateway)
 
 
