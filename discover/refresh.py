@@ -14,6 +14,7 @@ from typing import Any
 from discover import orphans
 from discover.publish import Built, built_folder, fingerprint_code, publish
 from lakehouse import catalog
+from lakehouse.clients import lake_answers
 from lakehouse.errors import DiscoverError, GateFailed, InputRejected
 from lakehouse.landing import batches
 from lakehouse.settings import Settings
@@ -96,8 +97,9 @@ def refresh(
     with versions.lock(run_id):
         run = _Run(settings, report, versions, on_stage)
         try:
-            run.land(inputs)
-            run.bring_up_to_date(force)
+            with lake_answers(settings):
+                run.land(inputs)
+                run.bring_up_to_date(force)
         except (InputRejected, GateFailed) as error:
             report.state, report.exit_code = "stopped", error.exit_code
             report.failures.append(str(error))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,6 +68,26 @@ def lake_s3(settings: Settings) -> S3Client:
 def lake_store(settings: Settings, bucket: str) -> S3Store:
     """Object store of one bucket of the lake, for bulk reads and writes."""
     return _store(settings, bucket, settings.lake_endpoint)
+
+
+@contextlib.contextmanager
+def lake_answers(settings: Settings) -> Iterator[None]:
+    """Say of a store that fails although its client has tried again what it said, and what to do.
+
+    Raises:
+        ServiceUnavailable: an object of the lake could not be read or written.
+
+    """
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except BaseError as error:
+        where = settings.lake_endpoint or f"Amazon S3 in {settings.region}"
+        raise ServiceUnavailable(
+            f"the lake's S3 at {where} failed: {str(error).splitlines()[0][:300]}",
+            "see: discover status; then run it again",
+        ) from error
 
 
 def knowledge_base_store(settings: Settings, bucket: str) -> S3Store:

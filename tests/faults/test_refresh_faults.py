@@ -1,0 +1,139 @@
+"""What surrounds a refresh fails: it says so, changes nothing that is read, and goes on after."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import lakehouse.landing
+import lakehouse.versions
+from discover.refresh import refresh
+from lakehouse import services
+from lakehouse.errors import DiscoverError, ServiceUnavailable
+from lakehouse.settings import Settings, load
+from lakehouse.versions import Versions
+from tests.faults import deliveries, faulty_s3
+from tests.faults.faulty_s3 import Fault
+
+
+class Story:
+    """One home, one delivery after the other."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.number = 0
+
+    def refresh(self, settings: Settings | None = None) -> str:
+        """Refresh with the next delivery; the run's state."""
+        self.number += 1
+        inputs = deliveries.write(self.folder, self.number)
+        return refresh(settings or self.settings, inputs).state
+
+    def version(self) -> int | None:
+        """The delivery whose version is published; None for a mix."""
+        found = deliveries.read(self.settings.home)
+        assert found is not None
+        return deliveries.number_of(found[1])
+
+    def must_go_on(self, published: int | None) -> None:
+        """Nothing was published by what failed, and the next refresh ends well."""
+        assert self.version() == published
+        assert self.refresh() == "published"
+        assert self.version() == self.number
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    home = tmp_path_factory.mktemp("h")
+    services.up(home, ["seaweedfs", "ministack"])
+    try:
+        told = Story(load(home, "local"), tmp_path_factory.mktemp("delivered"))
+        assert told.refresh() == "published"
+        yield told
+    finally:
+        services.down(home)
+
+
+@pytest.mark.parametrize("fault", ["error", "slow", "cut"])
+def test_a_store_that_fails_now_and_then_changes_nothing(story: Story, fault: Fault) -> None:
+    assert story.settings.lake_endpoint
+    with faulty_s3.before(story.settings.lake_endpoint) as store:
+        store.fault_of = lambda n: fault if n % 5 == 0 else None
+        assert story.refresh(through(story.settings, store)) == "published"
+        assert store.faults > 3
+    assert story.version() == story.number
+
+
+@pytest.mark.parametrize("fault", ["error", "cut"])
+@pytest.mark.parametrize("first", [1, 25])
+def test_a_store_that_fails_for_good_stops_the_run(story: Story, fault: Fault, first: int) -> None:
+    assert story.settings.lake_endpoint
+    published = story.version()
+    with faulty_s3.before(story.settings.lake_endpoint) as store:
+        store.fault_of = lambda n: fault if n >= first else None
+        with pytest.raises(ServiceUnavailable, match="failed"):
+            story.refresh(through(story.settings, store))
+        assert store.faults > 0
+    story.must_go_on(published)
+
+
+def through(settings: Settings, store: faulty_s3.FaultyS3) -> Settings:
+    return settings.model_copy(update={"lake_endpoint": store.endpoint})
+
+
+def test_postgres_away_is_named_and_nothing_is_published(story: Story) -> None:
+    published = story.version()
+    with pytest.raises(ServiceUnavailable, match="discover up"):
+        refresh(story.settings, {})
+    story.must_go_on(published)
+
+
+def test_a_disk_that_takes_no_more_stops_the_run(story: Story) -> None:
+    published = story.version()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A file that may not grow fails as on a full disk, in the middle of a write.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, before[1]))
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises((DiscoverError, OSError)):
+            story.refresh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    story.must_go_on(published)
+
+
+def test_a_second_refresh_is_told_who_is_at_it(story: Story) -> None:
+    with (
+        Versions(story.settings.home).lock("the first"),
+        pytest.raises(DiscoverError, match="the first holds the lock"),
+    ):
+        story.refresh()
+    assert story.refresh() == "published"
+
+
+def test_a_clock_that_goes_back_loses_no_delivery(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) - timedelta(hours=3)
+
+    for module in (lakehouse.landing, lakehouse.versions):
+        monkeypatch.setattr(module, "datetime", Earlier)
+    newest = Versions(story.settings.home).require_current().run_id
+    assert story.refresh() == "published"
+    assert story.version() == story.number
+    assert Versions(story.settings.home).require_current().run_id > newest
+    assert Versions(story.settings.home).before(story_run(story)).run_id == newest
+
+
+def story_run(story: Story) -> str:
+    return Versions(story.settings.home).require_current().run_id
