@@ -63,7 +63,7 @@ class FaultyS3:
                 if fault == "cut":
                     sent //= 2
                     self.close_connection = True
-                    # The client takes an object up where it broke off, a listing only from its start.
+                    # The client takes up an object where it broke off, but no listing.
                     if self.command != "GET" or not sent or "list-type" in self.path:
                         return
                 self.answer(answer.status, answer.getheaders(), content, sent)
