@@ -98,16 +98,6 @@ def _with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def added(runs: Sequence[Measured]) -> Measured:
-    """Commands one after another as one: work adds up, memory doesn't."""
-    return Measured(
-        cpu_seconds=round(sum(run.cpu_seconds for run in runs), 2),
-        seconds=round(sum(run.seconds for run in runs), 2),
-        peak_mb=max(run.peak_mb for run in runs),
-        services_cpu_seconds=round(sum(run.services_cpu_seconds for run in runs), 2),
-    )
-
-
 def report(name: str, title: str, note: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the rows as a table, and keep them with the note in ``benchmarks/results``."""
     head = list(rows[0])
