@@ -68,6 +68,7 @@ def refresh(
     inputs: Mapping[str, Sequence[str]],
     *,
     force: bool = False,
+    full: bool = False,
     on_stage: OnStage = lambda _: None,
 ) -> Report:
     """Bring everything that is published up to the delivered data.
@@ -76,6 +77,7 @@ def refresh(
         settings: the home and profile.
         inputs: delivered files by source; ``core_banking`` without files is read from Postgres.
         force: build and publish even when inputs and code equal the published version's.
+        full: the same, and build incremental marts anew from all raw rows.
         on_stage: told when a stage begins (``running``) and again when it ended.
 
     Returns:
@@ -99,7 +101,7 @@ def refresh(
         try:
             with lake_answers(settings):
                 run.land(inputs)
-                run.bring_up_to_date(force)
+                run.bring_up_to_date(force or full, anew=full)
         except (InputRejected, GateFailed) as error:
             report.state, report.exit_code = "stopped", error.exit_code
             report.failures.append(str(error))
@@ -186,11 +188,11 @@ class _Run:
                 "; ".join(stopped), "mend and deliver again; see: discover quarantine"
             )
 
-    def bring_up_to_date(self, force: bool) -> None:
+    def bring_up_to_date(self, force: bool, *, anew: bool) -> None:
         inputs, code = fingerprint_inputs(self.settings), fingerprint_code()
         published = self.versions.current()
         if published is None or force or not _is_current(published, inputs, code):
-            published = self._publish_new(inputs, code)
+            published = self._publish_new(inputs, code, anew=anew)
         elif published.documents_complete:
             self.report.state = "unchanged"
             self.report.tables = published.tables
@@ -220,11 +222,11 @@ class _Run:
             )
         )
 
-    def _publish_new(self, inputs: dict[str, str], code: str) -> Manifest:
+    def _publish_new(self, inputs: dict[str, str], code: str, *, anew: bool) -> Manifest:
         self._flatten()
         self._check_raw()
         published = self.versions.current()
-        self._build(anew=published is None or published.code != code)
+        self._build(anew=anew or published is None or published.code != code)
         self._check_marts()
         return self._publish(inputs, code)
 

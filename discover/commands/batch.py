@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
+import random
 import re
 import signal
 import sys
 import threading
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from discover.context import settings
+from discover.schedule import after
 from lakehouse import catalog
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import DiscoverError, UsageError
@@ -45,11 +48,22 @@ def refresh_command(
         list[str] | None, typer.Option(help="SOURCE=PATH (file, glob or s3:// URL); repeatable.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Publish even if nothing changed.")] = False,
+    full: Annotated[
+        bool, typer.Option(help="Build incremental marts anew, from all rows.")
+    ] = False,
     every: Annotated[str | None, typer.Option(help="Repeat: 30m, 6h, 1d.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring the published version up to date: land, flatten, check, build, publish, export."""
-    pause = parse_interval(every) if every else None
+
+    def once() -> int:
+        return _refresh_once(settings(), inputs, source or [], force, full, as_json)
+
+    raise typer.Exit(_repeat(once, parse_interval(every)) if every else once())
+
+
+def _repeat(once: Callable[[], int], every: timedelta) -> int:
+    """Run again and again until told to end; the exit code of the last run."""
     stopping = threading.Event()
 
     def stop(number: int, _frame: object) -> None:
@@ -58,19 +72,33 @@ def refresh_command(
         signal.signal(number, signal.default_int_handler)
         progress.print("ends after this run; once more to stop at once")
 
-    if pause:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    due = datetime.now(UTC)
+    # Words that are off are told before anybody relies on it.
+    code = once()
     while True:
-        code = _refresh_once(settings(), inputs, source or [], force, as_json)
-        if pause is None:
-            raise typer.Exit(code)
-        if stopping.wait(pause.total_seconds()):
-            raise typer.Exit(code)
+        coming = after(due, datetime.now(UTC), every, random.random())
+        due = coming.due
+        if coming.missed and not stopping.is_set():
+            progress.print(f"{coming.missed} missed meanwhile; making up for it now")
+        if stopping.wait(coming.wait.total_seconds()):
+            return code
+        try:
+            code = once()
+        except DiscoverError as error:
+            # What is away now may be back by the next run.
+            code = error.exit_code
+            progress.print("[red]error:[/red]", escape(str(error)))
 
 
 def _refresh_once(
-    current: Settings, folder: Path | None, sources: list[str], force: bool, as_json: bool
+    current: Settings,
+    folder: Path | None,
+    sources: list[str],
+    force: bool,
+    full: bool,
+    as_json: bool,
 ) -> int:
     from discover.refresh import inputs_in, refresh
 
@@ -83,7 +111,12 @@ def _refresh_once(
                 f"--source {word!r}", f"write SOURCE=PATH; SOURCE is one of {catalog.SOURCES}"
             )
         named.setdefault(name, []).append(path)
-    report = refresh(current, paths | named, force=force, on_stage=print_stage)
+    try:
+        report = refresh(current, paths | named, force=force, full=full, on_stage=print_stage)
+    except DiscoverError as error:
+        if as_json and not isinstance(error, UsageError):
+            print_json({"state": "stopped", "failures": [str(error)], "stages": []})
+        raise
     if as_json:
         print_json(report.to_json())
     else:
