@@ -5,7 +5,7 @@ Every check is one count of offenders that DuckDB computes; Great Expectations j
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lakehouse import catalog, landing
 from lakehouse.duck import attach_published, connect_lake
 from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
+from lakehouse.versions import Versions
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
     with connect_lake(settings) as connection:
         attach_published(connection, marts_file)
         connection.execute("USE marts.main")
-        return judge(measure(connection, figures_of(settings)))
+        published = Versions(settings.home).current()
+        lost = row_losses(published.tables, settings.row_loss_limit) if published else []
+        return judge(measure(connection, [*figures_of(settings), *lost]))
 
 
 def measure(
@@ -228,6 +231,20 @@ def figures_of(settings: Settings) -> list[Figure]:
             ),
         ),
         Figure("rows", "entitlements", "SELECT count(*) FROM entitlements", 1, None),
+    ]
+
+
+def row_losses(published: Mapping[str, int], limit: float) -> list[Figure]:
+    """What each mart has lost of the published version's rows: a half-empty snapshot is no news."""
+    return [
+        Figure(
+            "share of the published version's rows that are gone",
+            table,
+            f"SELECT greatest(0, 1 - count(*) / {published[table]}) FROM {table}",
+            maximum=limit,
+        )
+        for table in ("dim_customers", "fct_loans", "fct_atm_transactions", "fct_complaints")
+        if published.get(table)
     ]
 
 

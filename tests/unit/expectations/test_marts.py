@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from expectations.marts import Figure, figures_of, judge, measure
+from expectations.marts import Figure, figures_of, judge, measure, row_losses
 from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 
@@ -226,3 +226,14 @@ def test_how_many_rows_may_be_orphans_is_said_by_source(bank: duckdb.DuckDBPyCon
     assert tables_over_the_limit(lenient) == {"fct_loans"}
     strict = Settings(bad_share_limit=0.5, bad_share_limits={"atm": 0.33})
     assert tables_over_the_limit(strict) == {"fct_atm_transactions"}
+
+
+def test_a_mart_that_lost_too_many_of_its_published_rows_is_not_published(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    now = {"dim_customers": 3, "fct_loans": 2, "fct_atm_transactions": 3, "fct_complaints": 2}
+    assert judge(measure(bank, row_losses(now, limit=0.2))).passed
+    before = now | {"dim_customers": 6, "fct_complaints": 0}
+    report = judge(measure(bank, row_losses(before, limit=0.2)))
+    assert [check.table for check in report.failed] == ["dim_customers"]
+    assert judge(measure(bank, row_losses(before, limit=0.5))).passed
