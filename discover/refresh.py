@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from discover import orphans
 from discover.publish import Built, built_folder, fingerprint_code, publish
@@ -20,6 +20,9 @@ from lakehouse.landing import batches
 from lakehouse.settings import Settings
 from lakehouse.users import read_grants
 from lakehouse.versions import Manifest, Versions
+
+if TYPE_CHECKING:
+    from expectations.report import CheckReport
 
 
 @dataclass
@@ -242,7 +245,7 @@ class _Run:
         from expectations.raw import check_raw
 
         with self._stage("check raw") as stage:
-            _require(check_raw(self.settings), stage)
+            self._require(check_raw(self.settings), stage)
 
     def _build(self, *, anew: bool) -> None:
         from discover.build import build
@@ -279,7 +282,7 @@ class _Run:
 
         with self._stage("check marts") as stage:
             marts_file = self.versions.marts_file(self.report.run_id)
-            _require(check_marts(self.settings, marts_file), stage)
+            self._require(check_marts(self.settings, marts_file), stage)
             self._count_orphans(self.report.run_id)
 
     def _count_orphans(self, run_id: str) -> None:
@@ -313,6 +316,20 @@ class _Run:
             found = retrieve(self.settings, "credit score and loans", results=1)
             stage.note = f"retrieved {found[0].uri.rsplit('/', 1)[-1]}" if found else "it is empty"
 
+    def _require(self, checked: CheckReport, stage: Stage) -> None:
+        stage.note = f"{len(checked.checks)} checks"
+        if checked.passed:
+            return
+        from expectations import pages
+
+        folder = self.settings.home / "quality" / self.report.run_id / stage.name.replace(" ", "-")
+        page = pages.write(checked, folder, f"{stage.name}, run {self.report.run_id}")
+        named = ", ".join(f"{check.table}: {check.name}" for check in checked.failed[:3])
+        raise GateFailed(
+            f"{len(checked.failed)} expectations failed: {named}",
+            f"see {page}; mend the data, then refresh again",
+        )
+
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[Stage]:
         stage = Stage(name)
@@ -329,16 +346,6 @@ class _Run:
         finally:
             stage.seconds = round(time.monotonic() - started, 2)
             self.on_stage(stage)
-
-
-def _require(checked: Any, stage: Stage) -> None:
-    stage.note = f"{len(checked.checks)} checks"
-    failed = [check for check in checked.checks if not check.passed]
-    if not checked.passed:
-        named = ", ".join(f"{check.table}: {check.name}" for check in failed[:3])
-        raise GateFailed(
-            f"{len(failed)} expectations failed: {named}", "mend the data, then refresh again"
-        )
 
 
 def _is_current(published: Manifest, inputs: dict[str, str], code: str) -> bool:

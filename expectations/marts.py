@@ -92,7 +92,7 @@ def judge(found: dict[Figure, float]) -> CheckReport:
                 for figure in mine
             },
         )
-    return CheckReport(tuple(suite.checks))
+    return suite.report()
 
 
 def figures_of(settings: Settings) -> list[Figure]:

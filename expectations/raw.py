@@ -55,7 +55,7 @@ def check(settings: Settings, spark: SparkSession) -> CheckReport:
     raw.loans()
     raw.transactions()
     raw.complaints()
-    return CheckReport(tuple(raw.suite.checks))
+    return raw.suite.report()
 
 
 class _Raw:

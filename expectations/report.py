@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -14,6 +14,8 @@ class Check:
     table: str
     passed: bool
     observed: dict[str, Any]
+    validation: int = 0
+    """Which of the report's validations it was part of, from 1."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class CheckReport:
     """All checks of one boundary."""
 
     checks: tuple[Check, ...]
+    validations: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    """Great Expectations' own results, one a frame: what its pages are rendered from."""
 
     @property
     def passed(self) -> bool:
@@ -34,4 +38,13 @@ class CheckReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as ``check --json`` prints it."""
-        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
+        checks = [
+            {
+                "name": check.name,
+                "table": check.table,
+                "passed": check.passed,
+                "observed": check.observed,
+            }
+            for check in self.checks
+        ]
+        return {"passed": self.passed, "checks": checks}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from expectations.report import Check
+from expectations.report import Check, CheckReport
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -34,7 +34,8 @@ class Suite:
         )
         self._sources: dict[str, Any] = {}
         self._frames = 0
-        self.checks: list[Check] = []
+        self._checks: list[Check] = []
+        self._validations: list[Any] = []
 
     def on_spark(self, table: str, frame: DataFrame, expectations: Mapping[str, Any]) -> None:
         """Validate a Spark frame against expectations by name."""
@@ -43,6 +44,10 @@ class Suite:
     def on_pandas(self, table: str, frame: Any, expectations: Mapping[str, Any]) -> None:
         """Validate a pandas frame against expectations by name."""
         self._validate(self._source("pandas"), table, frame, expectations)
+
+    def report(self) -> CheckReport:
+        """What all frames together gave."""
+        return CheckReport(tuple(self._checks), tuple(self._validations))
 
     def _source(self, kind: str) -> Any:
         """The data source of one kind of frame, made when first needed.
@@ -72,10 +77,12 @@ class Suite:
             self._gx.ExpectationSuite(name=asset.name, expectations=list(expectations.values())),
             result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
         )
+        self._validations.append(found)
         by_name = {result.expectation_config.meta["name"]: result for result in found.results}
         for name in expectations:
             result = by_name[name]
-            self.checks.append(Check(name, table, bool(result.success), _observed(result)))
+            holds, number = bool(result.success), len(self._validations)
+            self._checks.append(Check(name, table, holds, _observed(result), number))
 
 
 def _observed(result: Any) -> dict[str, Any]:

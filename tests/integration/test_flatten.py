@@ -505,7 +505,7 @@ def test_every_raw_check_fails_on_its_fault_and_on_no_other(
                 )
                 checks = raw._Raw(empty_lake, spark)
                 getattr(checks, name)()
-                found = {check.name for check in checks.suite.checks if not check.passed}
+                found = {check.name for check in checks.suite.report().checks if not check.passed}
                 assert {short(check) for check in found} == expected, (name, where, change)
                 seen |= {(name, check) for check in found}
 
@@ -530,7 +530,7 @@ def test_a_changed_row_of_an_overlapping_delivery_is_seen(
     with session(empty_lake) as spark:
         checks = raw._Raw(empty_lake, spark)
         checks.transactions()
-    assert {check.name for check in checks.suite.checks if not check.passed} == {
+    assert {check.name for check in checks.suite.report().checks if not check.passed} == {
         "all of an overlapping delivery stands",
         "nothing but what an overlapping delivery brought",
     }

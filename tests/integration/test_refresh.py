@@ -129,6 +129,9 @@ def test_a_failed_gate_publishes_nothing(
     report = refresh(published.settings, published.inputs, force=True)
     assert (report.state, report.exit_code) == ("stopped", 4)
     assert "planted" in report.failures[0]
+    page = published.settings.home / "quality" / report.run_id / "check-marts" / "index.html"
+    assert str(page) in report.failures[0]
+    assert "fct_customers" in page.read_text()
     assert Versions(published.settings.home).require_current() == before
     kept = {path.name for path in (published.settings.home / "versions").iterdir()}
     assert report.run_id not in kept
