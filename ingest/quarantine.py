@@ -1,6 +1,7 @@
 """Rejected records in the lake, one object a file: what stands here is what is wrong now.
 
-A file that is landed again takes the place of its earlier rejects: a mended one leaves nothing.
+The same bytes landed again, as by a replay, take the place of their earlier rejects. A mended file
+is other bytes: the rejects of those delivered before stay, as a record of what was wrong.
 """
 
 from __future__ import annotations

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SNAPSHOTS_LIVE = timedelta(days=7)
-"""Long enough for a reader that pinned one; the current snapshot always stays."""
+"""The current snapshot always stays."""
 SNAPSHOTS_KEPT = 50
-"""No more than these, however young: who refreshes every minute doesn't keep a week of minutes."""
+"""No more than these: who refreshes every minute doesn't keep a week of minutes."""
+READERS_LIVE = timedelta(days=1)
+"""Younger ones stay, however many: a reader may have pinned one and goes on reading its files."""
 SMALL = 16 * 1024 * 1024
 """Bytes of a file that is opened for little."""
 SMALL_FILES_A_MONTH = 12
@@ -67,7 +69,10 @@ def tidy(settings: Settings, identifiers: Iterable[str]) -> None:
     catalog = clients.iceberg(settings)
     for identifier in identifiers:
         table = catalog.load_table(identifier)
-        _remove_unnamed(settings, table, "metadata/", ".metadata.json", _metadata_of(table))
+        states = _metadata_of(table)
+        _remove_unnamed(
+            settings, table, "metadata/", ".metadata.json", states, {table.metadata_location}
+        )
         if expired := _expired(table):
             table.maintenance.expire_snapshots().by_ids(expired).commit()
             named = _files_of(catalog.load_table(identifier))
@@ -79,11 +84,13 @@ def _expired(table: Table) -> list[int]:
     """Ids of the snapshots that are too old or too many, of no branch or tag."""
     pinned = {reference.snapshot_id for reference in table.metadata.refs.values()}
     newest_first = sorted(table.snapshots(), key=lambda snapshot: -snapshot.timestamp_ms)
-    limit = (datetime.now(UTC) - SNAPSHOTS_LIVE).timestamp() * 1000
+    now = datetime.now(UTC)
+    old, in_use = ((now - span).timestamp() * 1000 for span in (SNAPSHOTS_LIVE, READERS_LIVE))
     return [
         snapshot.snapshot_id
         for age, snapshot in enumerate(newest_first)
-        if (age >= SNAPSHOTS_KEPT or snapshot.timestamp_ms < limit)
+        if (age >= SNAPSHOTS_KEPT or snapshot.timestamp_ms < old)
+        and snapshot.timestamp_ms < in_use
         and snapshot.snapshot_id not in pinned
     ]
 
@@ -108,18 +115,31 @@ def _files_of(table: Table) -> set[str]:
 
 
 def _remove_unnamed(
-    settings: Settings, table: Table, folder: str, suffix: str, named: set[str]
+    settings: Settings,
+    table: Table,
+    folder: str,
+    suffix: str,
+    named: set[str],
+    listed: set[str] | None = None,
 ) -> None:
+    """Remove what ``named`` doesn't hold; nothing where ``listed`` (all named) isn't found."""
     place = urlsplit(table.location())
     store = clients.lake_store(settings, place.netloc)
     limit = datetime.now(UTC) - WRITTEN_BEFORE
-    unnamed = [
-        found["path"]
+    standing = {
+        f"{place.scheme}://{place.netloc}/{found['path']}": found
         for page in store.list(f"{place.path.strip('/')}/{folder}")
         for found in page
         if found["path"].endswith(suffix)
-        and found["last_modified"] < limit
-        and f"{place.scheme}://{place.netloc}/{found['path']}" not in named
+    }
+    mine = {name for name in named if name.endswith(suffix)}
+    if not (mine if listed is None else listed) <= standing.keys():
+        # Names are spelled in another way than the listing: none of it may be taken for unnamed.
+        return
+    unnamed = [
+        found["path"]
+        for name, found in standing.items()
+        if name not in mine and found["last_modified"] < limit
     ]
     if unnamed:
         store.delete(unnamed)

@@ -18,11 +18,13 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
+import psutil
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.errors import DiscoverError
@@ -200,7 +202,7 @@ class Versions:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "r+") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise DiscoverError(_held(stream), "wait for it to end") from None
             try:
                 _say_who_holds(stream, run_id)
@@ -224,15 +226,19 @@ def _say_who_holds(stream: TextIO, run_id: str) -> None:
 
 
 def _held(stream: TextIO) -> str:
-    """Who holds the lock, as far as they have said yet."""
-    try:
-        other = json.load(stream)
-    except ValueError:
-        return "another refresh holds the lock since this moment"
-    return (
-        f"refresh {other['run_id']} holds the lock since {other['since']}"
-        f" (process {other['pid']} on {other['host']})"
-    )
+    """Who holds the lock, as far as they have said: what a dead holder left isn't theirs."""
+    for _ in range(20):
+        stream.seek(0)
+        with contextlib.suppress(ValueError, KeyError):
+            other = json.load(stream)
+            if other["host"] != socket.gethostname() or psutil.pid_exists(other["pid"]):
+                return (
+                    f"refresh {other['run_id']} holds the lock since {other['since']}"
+                    f" (process {other['pid']} on {other['host']})"
+                )
+        # Its holder has it this moment, and is about to write who it is.
+        time.sleep(0.05)
+    return "another refresh holds the lock since this moment"
 
 
 def _write_atomically(path: Path, content: dict[str, Any]) -> None:

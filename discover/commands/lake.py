@@ -38,9 +38,16 @@ def flatten(
 ) -> None:
     """Bring landed batches into the raw Iceberg tables, with PySpark."""
     from ingest.flatten import flatten as run
+    from lakehouse.versions import Versions
 
-    with _waiting("flattening", "landed batches → Iceberg"):
-        tables = run(settings(), engine)
+    current = settings()
+    versions = Versions(current.home)
+    # Two at once would both find a batch pending, and both append it.
+    with (
+        versions.lock(f"flatten {versions.next_run_id()}"),
+        _waiting("flattening", "landed batches → Iceberg"),
+    ):
+        tables = run(current, engine)
     if as_json:
         print_json({"engine": engine, "tables": [asdict(table) for table in tables]})
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +31,7 @@ from lakehouse.errors import DiscoverError
 from lakehouse.landing import Batch, LandedFile
 from lakehouse.settings import Settings, load
 from lakehouse.spark import session
+from lakehouse.versions import Versions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -301,6 +304,7 @@ def test_many_small_deliveries_leave_few_files_and_the_same_rows(
 ) -> None:
     monkeypatch.setattr(table_upkeep, "SMALL_FILES_A_MONTH", 2)
     monkeypatch.setattr(table_upkeep, "SNAPSHOTS_KEPT", 2)
+    monkeypatch.setattr(table_upkeep, "READERS_LIVE", timedelta(0))
     monkeypatch.setattr(table_upkeep, "WRITTEN_BEFORE", timedelta(0))
     monkeypatch.setitem(raw_tables.PROPERTIES, "write.metadata.previous-versions-max", "3")
     put(empty_lake, "atm", [JANUARY])
@@ -333,6 +337,7 @@ def test_what_may_belong_to_a_commit_under_way_is_left_alone(
     empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_upkeep, "SNAPSHOTS_LIVE", timedelta(0))
+    monkeypatch.setattr(table_upkeep, "READERS_LIVE", timedelta(0))
     put(empty_lake, "atm", [JANUARY])
     flatten(empty_lake)
     store = clients.lake_store(empty_lake, catalog.TABLE_BUCKET)
@@ -574,3 +579,35 @@ def test_a_lost_row_stops_the_command_with_exit_code_4(
         "rows agree with what landed"
     ]
     assert "Bo Lee" not in output
+
+
+def test_a_young_snapshot_stays_however_many_follow_and_no_file_goes_by_another_spelling(
+    empty_lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for month in (JANUARY, FEBRUARY):
+        put(empty_lake, "atm", [month])
+        flatten(empty_lake)
+    monkeypatch.setattr(table_upkeep, "SNAPSHOTS_KEPT", 0)
+    monkeypatch.setattr(table_upkeep, "SNAPSHOTS_LIVE", timedelta(0))
+    monkeypatch.setattr(table_upkeep, "WRITTEN_BEFORE", timedelta(0))
+    table = clients.iceberg(empty_lake).load_table(catalog.TRANSACTIONS.identifier)
+    assert len(table.snapshots()) == 2
+    assert table_upkeep._expired(table) == []
+    with monkeypatch.context() as later:
+        later.setattr(table_upkeep, "READERS_LIVE", timedelta(0))
+        assert len(table_upkeep._expired(table)) == 1
+    named = table_upkeep._files_of(table)
+    otherwise = {name.replace("s3://", "s3a://") for name in named}
+    table_upkeep._remove_unnamed(empty_lake, table, "data/", ".parquet", otherwise)
+    assert table.scan().to_arrow().num_rows > 0
+
+
+def test_a_flatten_beside_another_is_told_to_wait(lake: Settings) -> None:
+    command = [str(Path(sys.executable).with_name("discover")), "flatten"]
+    environment = {**os.environ, "DISCOVER_HOME": str(lake.home)}
+    with Versions(lake.home).lock("the first"):
+        second = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+    assert second.returncode == 1
+    assert "the first holds the lock" in second.stderr

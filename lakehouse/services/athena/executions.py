@@ -169,7 +169,14 @@ class Executions:
         """
         execution = self.get(query_id)
         execution.stopped.set()
-        if execution.run is not None and not execution.finished:
+        with self._lock:
+            waits = execution.state == "QUEUED"
+            if waits:
+                execution.state = "CANCELLED"
+        if waits:
+            # No worker has it, and none need be waited for.
+            self._end(execution, "CANCELLED")
+        elif execution.run is not None and not execution.finished:
             execution.run.cancel()
 
     def results(self, query_id: str, limit: int, token: str | None) -> dict[str, Any]:
@@ -220,12 +227,12 @@ class Executions:
         return execution
 
     def _work(self, execution: Execution) -> None:
-        if execution.stopped.is_set():
-            self._end(execution, "CANCELLED")
-            return
+        with self._lock:
+            if execution.state != "QUEUED":
+                return
+            execution.state = "RUNNING"
         assert execution.plan is not None
         execution.started = time.time()
-        execution.state = "RUNNING"
         try:
             self._perform(execution, execution.plan)
         except Cancelled:
@@ -338,11 +345,14 @@ class Executions:
 
     def _sweep(self) -> None:
         with self._lock:
-            done = [execution for execution in self._all.values() if execution.finished]
+            done = sorted(
+                (one for one in self._all.values() if one.finished and one.completed is not None),
+                key=lambda execution: execution.completed or 0.0,
+            )
             count = len(done)
             size = sum(execution.size for execution in done)
             characters = sum(len(execution.ask.sql) for execution in done)
-            # The newest stays, however large: its client is about to read it.
+            # The last to end stays, however large and long it was: its client reads it now.
             for execution in done[:-1]:
                 if (
                     count <= KEPT_EXECUTIONS

@@ -176,8 +176,39 @@ def _query(reader: Reader, _schema: str) -> Plan:
     return Plan("DML", "SELECT", (reader.sql,), "rows")
 
 
+def _with(reader: Reader, schema: str) -> Plan:
+    _require_named_query(reader)
+    return _query(reader, schema)
+
+
+def _require_named_query(reader: Reader) -> None:
+    """After WITH: Trino knows WITH SESSION and WITH FUNCTION, Athena only names of queries."""
+    following = Reader(reader.rest)
+    if following.take().text.lower() in ("session", "function") and not (
+        following.found("as") or following.next.text == "("
+    ):
+        reader.mismatch("<identifier>")
+
+
 def _explain(reader: Reader, _schema: str) -> Plan:
+    analyzes = reader.found("analyze")
+    if analyzes:
+        # ANALYZE runs what it explains: nothing that changes anything may pass this way.
+        reader.found("verbose")
+    if reader.next.text == "(" and _is_option(reader):
+        reader.group()
+    changes = set() if analyzes else {"insert", "delete", "update", "merge"}
+    if reader.found("with"):
+        _require_named_query(reader)
+    elif reader.next.text.lower() not in {"select", "values", "("} | changes:
+        reader.mismatch("<query>")
     return Plan("DML", "EXPLAIN", (reader.sql,), "text")
+
+
+def _is_option(reader: Reader) -> bool:
+    inside = Reader(reader.rest)
+    inside.take()
+    return inside.next.text.lower() in ("type", "format")
 
 
 def _insert(reader: Reader, schema: str) -> Plan:
@@ -310,7 +341,10 @@ def _create_external(reader: Reader, schema: str) -> Plan:
     return Plan("DDL", "CREATE_TABLE", csv=table)
 
 
-def _create_view(reader: Reader, _schema: str) -> Plan:
+def _create_view(reader: Reader, schema: str) -> Plan:
+    _relation(reader, schema)
+    if reader.next.text.lower() == "security":
+        reader.mismatch("'AS'")
     return Plan("DDL", "CREATE_VIEW", (reader.sql,))
 
 
@@ -532,7 +566,7 @@ def _star_pattern(pattern: str) -> str:
 
 _STATEMENTS: tuple[tuple[tuple[str, ...], Callable[[Reader, str], Plan]], ...] = (
     (("select",), _query),
-    (("with",), _query),
+    (("with",), _with),
     (("values",), _query),
     (("explain",), _explain),
     (("insert",), _insert),

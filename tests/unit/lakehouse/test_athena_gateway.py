@@ -329,6 +329,7 @@ def test_more_than_it_runs_at_once_are_queued_and_more_than_that_refused(
     assert gateway.executions.get(queued[0]).state == "QUEUED"
     assert refusal(lambda: gateway.start("select 1"))[0] == "TooManyRequestsException"
     gateway.executions.stop(queued[1])
+    assert gateway.executions.get(queued[1]).state == "CANCELLED", "no worker need be free for it"
     for query_id in running:
         while (run := gateway.executions.get(query_id).run) is None or run._cursor is None:
             time.sleep(0.01)
@@ -381,6 +382,20 @@ def test_finished_queries_are_forgotten_the_oldest_first(
         "InvalidRequestException",
         f"QueryExecution {ids[0]} was not found",
     )
+
+
+def test_a_long_query_is_remembered_by_its_end(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions_module, "KEPT_EXECUTIONS", 3)
+    long = gateway.start("select wait")
+    assert gateway.engine.waiting.wait(10)
+    for _ in range(6):
+        gateway.run("select rows=1")
+    gateway.executions.stop(long)
+    assert gateway.end_of(long)["Status"]["State"] == "CANCELLED"
+    gateway.run("select rows=1")
+    assert gateway.executions.get(long).state == "CANCELLED"
 
 
 def test_rows_on_disk_are_bounded_but_the_newest_result_stays(

@@ -254,3 +254,41 @@ def test_looking_answers_in_plain_text(sql: str, answer: str) -> None:
 def test_a_quote_in_a_name_stays_inside_it() -> None:
     assert only('drop table "a""b"."t"') == 'drop table "awsdatacatalog"."a""b"."t"'
     assert "'it''s'" in only("show tables in `it's`")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "explain analyze delete from t",
+        "explain analyze verbose insert into t select 1",
+        "explain analyze (format json) create table t as select 1",
+        "explain analyze with session optimize_hash_generation = true select 1",
+        "explain drop table t",
+        "explain call system.x()",
+        "with session optimize_hash_generation = true select 1",
+        "with function f() returns bigint return 1 select f()",
+        "create view v security invoker as select 1",
+        "create or replace view m.v security definer as select 1",
+    ],
+)
+def test_what_only_trino_takes_is_refused(sql: str) -> None:
+    with pytest.raises(AwsError, match="mismatched input"):
+        plan(sql, "m")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "explain analyze select 1",
+        "explain analyze verbose (select 1)",
+        "explain (type distributed, format text) select 1",
+        "explain (select 1)",
+        "explain delete from t",
+        "explain with a as (select 1) select * from a",
+        "with session as (select 1) select * from session",
+        "with function (a) as (select 1) select a from function",
+        "create or replace view v as select 1",
+    ],
+)
+def test_what_both_take_passes_unchanged(sql: str) -> None:
+    assert plan(sql, "m").statements == (sql,)
