@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discover import orphans
-from discover.publish import Built, built_folder, fingerprint_code, publish
+from discover.publish import (
+    Built,
+    built_folder,
+    count_after,
+    fingerprint_code,
+    latest_day,
+    publish,
+)
 from lakehouse import catalog
 from lakehouse.clients import lake_answers
-from lakehouse.errors import DiscoverError, GateFailed, InputRejected
+from lakehouse.errors import DiscoverError, GateFailed, InputRejected, ServiceUnavailable
 from lakehouse.landing import batches
 from lakehouse.settings import Settings
 from lakehouse.users import read_grants
@@ -207,8 +214,16 @@ class _Run:
                 "puts": 0,
             }
             return
-        self.document(published)
+        # A run that was cut after it had published is finished under its own name.
+        self.report.run_id = published.run_id
         self.report.tables = published.tables
+        try:
+            self.document(published)
+        except ServiceUnavailable as error:
+            raise ServiceUnavailable(
+                f"version {published.run_id} is published, its documents are not: {error.message}",
+                f"{error.fix}; then refresh again",
+            ) from error
         self.report.state = "published"
 
     def document(self, manifest: Manifest) -> None:
@@ -284,6 +299,12 @@ class _Run:
             marts_file = self.versions.marts_file(self.report.run_id)
             self._require(check_marts(self.settings, marts_file), stage)
             self._count_orphans(self.report.run_id)
+            latest = latest_day(self.settings)
+            if late := count_after(marts_file, latest):
+                self.report.warnings.append(
+                    f"{late:,} transactions are dated after {latest}: they count, but the data's"
+                    " last day leaves them out"
+                )
 
     def _count_orphans(self, run_id: str) -> None:
         self.report.orphans = orphans.count(self.versions.marts_file(run_id))
@@ -324,7 +345,9 @@ class _Run:
 
         folder = self.settings.home / "quality" / self.report.run_id / stage.name.replace(" ", "-")
         page = pages.write(checked, folder, f"{stage.name}, run {self.report.run_id}")
-        named = ", ".join(f"{check.table}: {check.name}" for check in checked.failed[:3])
+        named = ", ".join(
+            f"{check.table}: {check.name} ({_told(check.observed)})" for check in checked.failed[:3]
+        )
         raise GateFailed(
             f"{len(checked.failed)} expectations failed: {named}",
             f"see {page}; mend the data, then refresh again",
@@ -346,6 +369,13 @@ class _Run:
         finally:
             stage.seconds = round(time.monotonic() - started, 2)
             self.on_stage(stage)
+
+
+def _told(observed: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in observed.items()
+    )
 
 
 def _is_current(published: Manifest, inputs: dict[str, str], code: str) -> bool:

@@ -6,8 +6,10 @@ died half-way is done again, and doing it again changes nothing.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import or_
 from typing import TYPE_CHECKING
 
 from ingest.flat_table import FlatTable
@@ -143,9 +145,7 @@ def _append_unknown(
     if not empty:
         standing = spark.table(name)
         if flat.month_of:
-            within = _range_of(rows, flat.month_of)
-            if within is not None:
-                standing = standing.where(within)
+            standing = standing.where(_where_they_can_stand(rows, flat.month_of))
         new = new.join(standing.select(key), on=key, how="left_anti").select(rows.columns)
         # An append of nothing would still be a snapshot, and look like a change.
         if new.isEmpty():
@@ -164,16 +164,23 @@ def _first_of_each(rows: DataFrame, key: str) -> DataFrame:
     return ranked.where(col("_rank") == 1).select(rows.columns)
 
 
-def _range_of(rows: DataFrame, column: str) -> Column | None:
-    """Condition that prunes a table to the months that these rows can meet; None without rows."""
+def _where_they_can_stand(rows: DataFrame, column: str) -> Column:
+    """Condition that prunes a table to the months that these rows can meet."""
     from pyspark.sql import functions
 
     # As text: a Python datetime would become a zoned literal, and the cast would stop the pruning.
     bounds = rows.agg(
         functions.min(column).cast("string").alias("first"),
         functions.max(column).cast("string").alias("last"),
+        functions.max(functions.col(column).isNull()).alias("some_without"),
     ).collect()[0]
-    if bounds["first"] is None:
-        return None
-    first, last = (functions.lit(bounds[name]).cast("timestamp_ntz") for name in ("first", "last"))
-    return functions.col(column).between(first, last)
+    conditions = []
+    if bounds["first"] is not None:
+        first, last = (
+            functions.lit(bounds[name]).cast("timestamp_ntz") for name in ("first", "last")
+        )
+        conditions.append(functions.col(column).between(first, last))
+    if bounds["some_without"]:
+        conditions.append(functions.col(column).isNull())
+    # Without rows there is nothing to meet.
+    return functools.reduce(or_, conditions) if conditions else functions.lit(False)

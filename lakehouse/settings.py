@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from lakehouse.catalog import SOURCES
 from lakehouse.errors import DiscoverError, UsageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -94,6 +95,14 @@ class Settings(BaseSettings):
         0.2, ge=0, le=1, description="A mart that lost more of its published rows isn't published."
     )
     versions_kept: int = Field(5, ge=1)
+
+    @field_validator("bad_share_limits")
+    @classmethod
+    def _of_sources(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(value) - set(SOURCES))
+        if unknown:
+            raise ValueError(f"no source is called {unknown[0]}; sources: {', '.join(SOURCES)}")
+        return value
 
     @field_validator("home")
     @classmethod

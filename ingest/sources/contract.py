@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 LARGEST_ID = 2_147_483_647
 """Ids are ``int`` at the source, so 32 bits."""
+LARGEST_AMOUNT = Decimal("9999999999999.99")
+"""Of one record: a thousand of them still sum up within the marts' decimal(18, 2)."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def money(name: str) -> Column:
                 "not an amount in plain digits with at most two decimals after a point",
             ),
             Rule(f"t_{name} > 0", "not above zero"),
+            Rule(f"t_{name} <= {LARGEST_AMOUNT}", f"above {LARGEST_AMOUNT}"),
         ),
         Plain("money"),
     )
@@ -119,7 +123,7 @@ def text(name: str, longest: int) -> Column:
         name,
         name,
         (
-            Rule(rf"regexp_matches({name}, '[^\s\p{{Z}}]')", "empty"),
+            Rule(rf"regexp_matches({name}, '[^\s\p{{Z}}\p{{C}}]')", "empty"),
             Rule(f"length({name}) <= {longest}", f"longer than {longest} characters"),
             Rule(
                 rf"NOT regexp_matches({name}, '[\x00-\x1f\x7f\x{{80}}-\x{{9f}}]')",

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ingest.flat_table import LINEAGE, FlatTable
-from ingest.sources.contract import LARGEST_ID, with_lineage
+from ingest.sources.contract import LARGEST_AMOUNT, LARGEST_ID, with_lineage
 from ingest.strict_json import Number, Problem
 from lakehouse.catalog import CREDIT_PROFILES, LOANS
 
@@ -83,6 +83,8 @@ def _loan(loan: Any, where: str, loan_types: tuple[str, ...]) -> dict[str, Any]:
     value = Decimal(amount)
     if value <= 0:
         raise Problem(f"{where}.amount", "not above zero")
+    if value > LARGEST_AMOUNT:
+        raise Problem(f"{where}.amount", f"above {LARGEST_AMOUNT}")
     return {"type": loan["type"], "amount": value}
 
 

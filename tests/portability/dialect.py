@@ -27,18 +27,25 @@ Columns = dict[str, dict[str, dict[str, dict[str, str]]]]
 """Types by database, schema, relation and column: what a statement may name."""
 
 _BARE_TRIM = "takes tabs on Trino, no-break spaces on DuckDB: write trim(both ' ' from …)"
+_BEFORE_THE_FIRST = "from 0 or before the first character the engines count otherwise"
 DIFFERENT = {
     "concat": "one NULL makes it NULL on Trino, DuckDB leaves NULLs out: use ||",
+    "contains": "Trino's is for arrays: write strpos(…) > 0",
     "date_diff": "Trino counts whole units, DuckDB the boundaries between",
     "greatest": "one NULL makes it NULL on Trino, DuckDB leaves NULLs out: use case",
     "least": "one NULL makes it NULL on Trino, DuckDB leaves NULLs out: use case",
+    "listagg": "Trino's wants WITHIN GROUP: write dbt.listagg",
+    "log": "Trino's wants a base: write ln or log10",
     "ltrim": _BARE_TRIM,
+    "md5": "Trino's is of bytes, DuckDB's of text",
     "millisecond": "DuckDB counts the seconds in",
     "regexp_extract": "what isn't found is NULL on Trino, '' on DuckDB",
     "regexp_replace": "replaces all on Trino, the first on DuckDB",
     "reverse": "DuckDB keeps composed characters together",
     "rtrim": _BARE_TRIM,
     "split_part": "past the end it is NULL on Trino, '' on DuckDB",
+    "substr": _BEFORE_THE_FIRST,
+    "substring": _BEFORE_THE_FIRST,
     "trim": _BARE_TRIM,
     "upper": "of ß it is ẞ on DuckDB",
 }
@@ -148,8 +155,12 @@ def _structure(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
             yield f"extract({node.name} …) counts otherwise on DuckDB"
         if isinstance(node, exp.Having):
             yield from _aliases_in(node)
-        if isinstance(node, exp.Div) and not isinstance(node.this, exp.Cast):
-            yield "7 / 2 is 3 on Trino, 3.5 on DuckDB: cast what is divided"
+        if isinstance(node, exp.Div) and not (
+            isinstance(node.this, exp.Cast) and node.this.to.is_type("double")
+        ):
+            yield "7 / 2 is 3 on Trino, 3.5 on DuckDB: cast what is divided to double"
+        if isinstance(node, exp.DataType) and node.is_type("varchar") and node.expressions:
+            yield "varchar(n) cuts on Trino, DuckDB leaves the text whole"
 
 
 def _aliases_in(having: exp.Having) -> Iterator[str]:

@@ -232,6 +232,9 @@ def atm_cases() -> Iterator[Case]:
         zero_with_decimals=b"0.00",
         negative=b"-20.00",
     )
+    yield from values(
+        "Amounts", "amount", "above 9999999999999.99", above_the_largest=b"10000000000000.00"
+    )
     for name, value in (("decimal comma", b"20,50"), ("thousands comma", b"1,234.50")):
         line = atm_row(amount=value)
         yield bad_line("Amounts", f"{name}: `{value.decode()}`", line, "", "6 fields where 5")
@@ -665,7 +668,8 @@ BAD_RECORDS: dict[str, tuple[bytes, str, str]] = {
     "one loan's amount as a string": (loan(amount="5"), AMOUNT, "plain digits"),
     "one loan's amount true": (loan(amount=True), AMOUNT, "plain digits"),
     "one loan's amount null": (loan(amount=None), AMOUNT, "plain digits"),
-    "one loan's amount too large": (loan(amount=10**17), AMOUNT, "plain digits"),
+    "one loan's amount too large": (loan(amount=10**13), AMOUNT, "above 9999999999999.99"),
+    "one loan's amount far too large": (loan(amount=10**17), AMOUNT, "plain digits"),
     "one loan's amount NaN": (loan(amount=float("nan")), "", "NaN"),
     "loan amount with exponent": (text(b"404.1", b"4e2"), "outstanding_loans[0].amount", "plain"),
     "loan amount with a comma": (text(b"404.1", b"404,1"), "", "not JSON"),
