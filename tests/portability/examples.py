@@ -61,7 +61,7 @@ DIFFERENT = {
     "cast(7.00 as decimal(18, 2)) / 3": "7 / 2 is 3 on Trino",
     "cast('abcdef' as varchar(3))": "varchar(n) cuts on Trino",
     "substr('abc', 0, 2)": "function substr: ",
-    "substring('abc', -10, 3)": "function substring: ",
+    "substring('abc', 0, 2)": "function substring: ",
     "extract(dow from date '2026-11-22')": "extract(DOW …) counts otherwise",
     "concat('a', null)": "function concat: ",
     "date_diff('month', date '2026-01-31', date '2026-02-01')": "function date_diff: ",
