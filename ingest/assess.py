@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -120,6 +121,13 @@ class Assessment:
             for number, wanted in repeats.items():
                 file = self.files[number]
                 file.rejects.add(list(self._repeats(file, wanted)))
+        elif isinstance(self.stage, RecordStage):
+            for number, line, record in self.stage.contradicting():
+                # As it was staged, scrubbed: of a complaint no original byte is kept.
+                raw = json.dumps(record, default=str, ensure_ascii=False).encode()
+                reason = "an earlier record of this id says otherwise"
+                reject = Reject(line, self.stage.key, reason, shown(raw))
+                self.files[number].rejects.add([reject])
         for file in self.files:
             file.landed = self.stage.count(file.number)
             if not file.whole and file.quarantined != file.rejects.count:

@@ -326,6 +326,27 @@ class RecordStage:
         reason = "given in several records that differ"
         return found + [(file, line, self.key, reason) for file, line in pairs]
 
+    def contradicting(self) -> list[tuple[int, int, dict[str, Any]]]:
+        """Take out records that say otherwise than the first of their key: (file, line, record).
+
+        Equal ones stay: to deliver a record again is no fault.
+        """
+        if _is_unique(self.stage, self.key):
+            return []
+        said = ", ".join(f"'{name}': {name}" for name in self.landed if name != self.key)
+        query = (
+            f"SELECT * EXCLUDE (said, first) FROM (SELECT *, {{{said}}} AS said,"
+            f" first_value({{{said}}}) OVER (PARTITION BY {self.key} ORDER BY file, line) AS first"
+            " FROM staged) WHERE said IS DISTINCT FROM first ORDER BY file, line"
+        )
+        found = self.stage.execute(query).to_arrow_table().to_pylist()
+        self.stage.execute(
+            f"DELETE FROM staged WHERE (file, line) IN (SELECT (file, line) FROM ({query}))"
+        )
+        return [
+            (row["file"], row["line"], {name: row[name] for name in self.landed}) for row in found
+        ]
+
     def write(self, file: int, lineage: Lineage, path: Path) -> None:
         """Write one file's rows as Parquet, as they land."""
         self.stage.execute(

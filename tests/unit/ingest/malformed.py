@@ -144,7 +144,8 @@ GROUPS = {
     "Repeated records": (
         "An ATM row carries no id: equal rows in one file are two withdrawals, equal rows in two "
         "files are one delivered twice. In a snapshot nobody may stand twice: of equal records the "
-        "first lands, of contradicting ones none."
+        "first lands, of contradicting ones none. Of complaints that contradict each other the "
+        "first lands; an equal one is the same complaint delivered again, and counts once."
     ),
     "Frame of a JSON file": (
         "One array, or one object a line. An array that is cut or not closed may lack records "
@@ -845,6 +846,10 @@ def credit_cases() -> Iterator[Case]:
 # ---- complaints
 
 
+OLDER = "0d7f1a6e-8c0b-4b57-9f3e-52a1c7d9e644"
+"""Id of a complaint from before they had times."""
+
+
 def complaint(**changed: Any) -> bytes:
     found = {**COMPLAINT, **changed}
     return json.dumps({name: value for name, value in found.items() if value != "absent"}).encode()
@@ -917,13 +922,38 @@ def complaint_cases() -> Iterator[Case]:
         around = [json.dumps(COMPLAINT).encode(), line, json.dumps(other).encode()]
         data = b"\n".join(around) + b"\n"
         yield Case("Complaints", name, "feedback", data, lands, ((2, field, reason),))
+    first, second, third = json.dumps(COMPLAINT).encode(), complaint(), json.dumps(other).encode()
+    yield Case(
+        "Repeated records",
+        "a complaint twice, equal",
+        "feedback",
+        b"\n".join([first, second, third]) + b"\n",
+        (lands[0], *lands),
+    )
+    for name, line in (
+        ("another text", complaint(description="It gave me nothing.")),
+        ("another category", complaint(category="Card Issue")),
+        ("no time", complaint(occurred_at="absent")),
+        (
+            "its id in capitals and another text",
+            complaint(feedback_id=COMPLAINT["feedback_id"].upper(), description="Nothing."),
+        ),
+    ):
+        yield Case(
+            "Repeated records",
+            f"a complaint twice, the second with {name}",
+            "feedback",
+            b"\n".join([first, line, third]) + b"\n",
+            lands,
+            ((2, "feedback_id", "says otherwise"),),
+        )
     extended = complaint(customer_name="Wendy Zhao", customer_id=23)
     for name, line, row in (
         ("fields beyond the contract", extended, lands[0]),
         (
             "no time, as in older records",
-            complaint(occurred_at="absent"),
-            {**lands[0], "occurred_at": None},
+            complaint(occurred_at="absent", feedback_id=OLDER),
+            {**lands[0], "occurred_at": None, "feedback_id": OLDER},
         ),
     ):
         yield Case("Complaints", name, "feedback", line + b"\n", (row,))
