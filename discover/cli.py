@@ -7,9 +7,6 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -39,8 +36,6 @@ COMMANDS = {
     "demo": ("install", "demo", "day2"),
 }
 """The commands that each module of ``discover.commands`` registers, in the order of the help."""
-
-_WITHOUT_PANDAS = (["generate"], ["land"], ["quarantine"])
 
 _MODULE_OF = {name: module for module, names in COMMANDS.items() for name in names}
 
@@ -91,8 +86,7 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _end_tidily)
     try:
         arguments, debug = take_global_options(sys.argv[1:])
-        with _without_pandas() if arguments[:1] in _WITHOUT_PANDAS else nullcontext():
-            app(args=arguments, prog_name="discover")
+        app(args=arguments, prog_name="discover")
     except DiscoverError as error:
         if debug:
             traceback.print_exc()
@@ -117,29 +111,6 @@ def main() -> None:
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _NoPandas(MetaPathFinder):
-    def find_spec(self, fullname: str, *_: object) -> None:
-        """Say that there is no pandas."""
-        if fullname == "pandas":
-            raise ModuleNotFoundError("not in this command", name=fullname)
-
-
-@contextmanager
-def _without_pandas() -> Iterator[None]:
-    """PyArrow imports pandas if it is there: a third of a second, and these have no use for it.
-
-    PyArrow remembers what it found, so this leaves a process alone that imported it before.
-    """
-    finder = _NoPandas()
-    if "pyarrow" not in sys.modules:
-        sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
 
 
 def _end_tidily(number: int, _frame: FrameType | None) -> None:
