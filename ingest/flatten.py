@@ -73,9 +73,12 @@ def flatten(settings: Settings, engine: Engine = "sail") -> list[FlattenedTable]
 
 def _merge_small_files(settings: Settings, spark: SparkSession, flat: FlatTable) -> None:
     """Upkeep that may fail: the rows stand, and the next run tries again."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
     try:
         merge_small_files(settings, spark, flat)
-    except Exception as error:  # noqa: BLE001 - engines name a lost race each in its own way
+    except (PySparkException, Py4JError) as error:
         note(f"{flat.table.identifier}: small files stay for now: {str(error).splitlines()[0]}")
 
 

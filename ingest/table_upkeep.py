@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -37,7 +37,7 @@ WRITTEN_BEFORE = timedelta(hours=6)
 """A file that nothing names may belong to a commit that is under way; an older one does not."""
 
 
-def merge_small_files(settings: Settings, spark: SparkSession, flat: FlatTable) -> list[datetime]:
+def merge_small_files(settings: Settings, spark: SparkSession, flat: FlatTable) -> list[date]:
     """Rewrite the months that many small deliveries left in pieces; returns their first days.
 
     A month is one commit and has the same rows: a reader sees it before or after.
@@ -56,8 +56,8 @@ def merge_small_files(settings: Settings, spark: SparkSession, flat: FlatTable) 
     }
     for month, size in ragged.items():
         rows = spark.table(f"{TABLE_BUCKET}.{flat.table.identifier}").where(
-            f"{flat.month_of} >= TIMESTAMP_NTZ '{_first_day(month)}'"
-            f" AND {flat.month_of} < TIMESTAMP_NTZ '{_first_day(month + 1)}'"
+            f"{flat.month_of} >= TIMESTAMP_NTZ '{_first_day(month)} 00:00:00'"
+            f" AND {flat.month_of} < TIMESTAMP_NTZ '{_first_day(month + 1)} 00:00:00'"
         )
         whole = rows.coalesce(1 + size // TARGET)
         whole.writeTo(f"{TABLE_BUCKET}.{flat.table.identifier}").overwritePartitions()
@@ -145,6 +145,6 @@ def _remove_unnamed(
         store.delete(unnamed)
 
 
-def _first_day(month: int) -> datetime:
+def _first_day(month: int) -> date:
     """Of a month as Iceberg counts them: from 1970."""
-    return datetime(1970 + month // 12, 1 + month % 12, 1)  # noqa: DTZ001 - local, as the column is
+    return date(1970 + month // 12, 1 + month % 12, 1)

@@ -100,7 +100,7 @@ def _refresh_once(
     full: bool,
     as_json: bool,
 ) -> int:
-    from discover.refresh import inputs_in, refresh
+    from discover.refresh import Report, inputs_in, refresh
 
     paths: dict[str, list[str]] = inputs_in(folder) if folder else {}
     named: dict[str, list[str]] = {}
@@ -115,7 +115,7 @@ def _refresh_once(
         report = refresh(current, paths | named, force=force, full=full, on_stage=print_stage)
     except DiscoverError as error:
         if as_json and not isinstance(error, UsageError):
-            print_json({"state": "stopped", "failures": [str(error)], "stages": []})
+            print_json(Report("", failures=[str(error)]).to_json())
         raise
     if as_json:
         print_json(report.to_json())

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lakehouse import jvm
 from lakehouse.catalog import TABLE_BUCKET
@@ -142,9 +142,11 @@ class Trino(Service):
 
     def probe(self) -> None:
         """Ask for the catalog's schemas: server and lake both have to answer."""
-        from trino.dbapi import connect
+        from trino import dbapi as untyped
 
-        connection = connect(  # type: ignore[no-untyped-call]
+        dbapi: Any = untyped
+
+        connection = dbapi.connect(
             host="127.0.0.1",
             port=self.ports["http"],
             user="probe",

@@ -123,7 +123,7 @@ def test_a_clock_that_goes_back_loses_no_delivery(
 ) -> None:
     class Earlier(datetime):
         @classmethod
-        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: object = None) -> datetime:
             return datetime.now(UTC) - timedelta(hours=3)
 
     for module in (lakehouse.landing, lakehouse.versions):

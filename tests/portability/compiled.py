@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from unittest import mock
 
 from discover.build import PROJECT
@@ -96,42 +96,22 @@ def groupings(metricflow: Any, metric: str) -> list[str]:
 
 def metricflow_engine(engine: str, semantic_manifest: Path) -> Any:
     """MetricFlow as a renderer for one engine: ``duckdb``, ``trino`` or ``athena``."""
-    from metricflow.engine.metricflow_engine import MetricFlowEngine
     from metricflow.protocols.sql_client import SqlEngine
     from metricflow.sql.render.athena import AthenaSqlPlanRenderer
-    from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
     from metricflow.sql.render.trino import TrinoSqlPlanRenderer
-    from metricflow_semantics.model.dbt_manifest_parser import (
-        parse_manifest_from_dbt_generated_manifest,
-    )
-    from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
-    types = {
-        "duckdb": (SqlEngine.DUCKDB, DuckDbSqlPlanRenderer),
-        "trino": (SqlEngine.TRINO, TrinoSqlPlanRenderer),
-        "athena": (SqlEngine.ATHENA, AthenaSqlPlanRenderer),
-    }
-    kind, renderer = types[engine]
+    from chat import metricflow
 
-    class NoConnection:
-        sql_engine_type = kind
-        sql_plan_renderer = renderer()
+    class Trino(metricflow.NoConnection):
+        sql_engine_type = SqlEngine.TRINO
+        sql_plan_renderer = TrinoSqlPlanRenderer()
 
-        def query(self, *_: Any, **__: Any) -> NoReturn:
-            raise NotImplementedError("MetricFlow only renders here")
+    class Athena(metricflow.NoConnection):
+        sql_engine_type = SqlEngine.ATHENA
+        sql_plan_renderer = AthenaSqlPlanRenderer()
 
-        execute = dry_run = query
-
-        def close(self) -> None:
-            """Nothing is open."""
-
-        def render_bind_parameter_key(self, bind_parameter_key: str) -> str:
-            return f"${bind_parameter_key}"
-
-    manifest = parse_manifest_from_dbt_generated_manifest(
-        manifest_json_string=semantic_manifest.read_text()
-    )
-    return MetricFlowEngine(SemanticManifestLookup(manifest), NoConnection())
+    dialects = {"duckdb": metricflow.NoConnection, "trino": Trino, "athena": Athena}
+    return metricflow.engine(semantic_manifest, dialects[engine])
 
 
 def _compile(

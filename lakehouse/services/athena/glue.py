@@ -26,12 +26,23 @@ Document = dict[str, Any]
 class Catalog(Protocol):
     """What is asked of the Iceberg REST catalog."""
 
-    def namespaces(self) -> list[str]: ...  # noqa: D102
-    def tables(self, namespace: str) -> list[str]: ...  # noqa: D102
-    def views(self, namespace: str) -> list[str]: ...  # noqa: D102
-    def table(self, namespace: str, name: str) -> Document: ...  # noqa: D102
-    def view(self, namespace: str, name: str) -> Document: ...  # noqa: D102
-    def set_properties(self, namespace: str, name: str, properties: dict[str, str]) -> None: ...  # noqa: D102
+    def namespaces(self) -> list[str]:
+        """Names of all namespaces."""
+
+    def tables(self, namespace: str) -> list[str]:
+        """Names of a namespace's tables."""
+
+    def views(self, namespace: str) -> list[str]:
+        """Names of a namespace's views."""
+
+    def table(self, namespace: str, name: str) -> Document:
+        """One table's metadata; empty where there is none."""
+
+    def view(self, namespace: str, name: str) -> Document:
+        """One view's metadata; empty where there is none."""
+
+    def set_properties(self, namespace: str, name: str, properties: dict[str, str]) -> None:
+        """Set properties of a table."""
 
 
 class Glue:

@@ -108,13 +108,13 @@ def plan(text: str, schema: str) -> Plan:
             "QUERY_TOO_LONG",
         )
     single = _single(text)
-    _require_own_catalog(single)
     reader = Reader(single)
+    if reader.next.text.lower() in _REFUSED:
+        raise invalid_request("Queries of this type are not supported", "NOT_SUPPORTED")
+    _require_own_catalog(single)
     for words, understand in _STATEMENTS:
         if reader.found(*words):
             return understand(reader, schema)
-    if reader.next.text.lower() in _REFUSED:
-        raise invalid_request("Queries of this type are not supported", "NOT_SUPPORTED")
     if reader.next.text == "(":
         return _query(reader, schema)
     for words in _UNKNOWN:

@@ -166,6 +166,7 @@ REFUSED_AT_START = [
     ("start transaction", "Queries of this type are not supported"),
     ("grant select on t to u", "Queries of this type are not supported"),
     ("call system.flush()", "Queries of this type are not supported"),
+    ("call system.runtime.kill_query('x')", "Queries of this type are not supported"),
     ("truncate table t", "Queries of this type are not supported"),
     ("set session a = 1", "Queries of this type are not supported"),
     ("create table t (a int)", "Only external table creation is supported"),
