@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from discover.context import take_global_options
+from lakehouse.clients import lake_answers
 from lakehouse.console import progress, tolerate_narrow_terminals
 from lakehouse.errors import DiscoverError
 
@@ -86,7 +87,8 @@ def main() -> None:
     before = signal.signal(signal.SIGTERM, _end_tidily)
     try:
         arguments, debug = take_global_options(sys.argv[1:])
-        app(args=arguments, prog_name="discover")
+        with lake_answers():
+            app(args=arguments, prog_name="discover")
     except DiscoverError as error:
         if debug:
             traceback.print_exc()

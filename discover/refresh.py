@@ -109,7 +109,7 @@ def refresh(
     with versions.lock(run_id):
         run = _Run(settings, report, versions, on_stage)
         try:
-            with lake_answers(settings):
+            with lake_answers():
                 run.land(inputs)
                 run.bring_up_to_date(force or full, anew=full)
         except (InputRejected, GateFailed) as error:

@@ -174,11 +174,16 @@ def require_lake(settings: Settings) -> None:
     """Ask once whether the lake's S3 answers at all: its client would retry for minutes.
 
     Raises:
-        ServiceUnavailable: nothing listens at the configured endpoint.
+        ServiceUnavailable: nothing listens at the configured endpoint, or this home has no lake.
 
     """
     if not settings.lake_endpoint:
         return
+    if settings.profile == "local" and settings.lake_access_key_id is None:
+        # Without keys of its own, what answers there is another home's.
+        raise ServiceUnavailable(
+            f"the lake of {settings.home} was never started", "start it: discover up seaweedfs"
+        )
     parts = urlsplit(settings.lake_endpoint)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:

@@ -205,5 +205,6 @@ def load(home: Path | str | None = None, profile: str | None = None, **overrides
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"setting {name}: {first['msg']}", f"set DISCOVER_{name.upper()} to a valid value"
+            f"setting {name}: {first['msg'].removeprefix('Value error, ')}",
+            f"set DISCOVER_{name.upper()} to a valid value",
         ) from None

@@ -200,6 +200,8 @@ def versions_command(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        out.print("no version yet; make one: discover refresh")
     for row in rows:
         out.print(
             f"{'→' if row['current'] else ' '} {row['run_id']}  through {row['data_through']}"

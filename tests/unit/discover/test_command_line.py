@@ -15,7 +15,7 @@ import duckdb
 import pytest
 import typer
 
-from discover import context
+from discover import cli, context
 from discover.cli import COMMANDS
 from discover.commands.batch import parse_interval, plain
 from discover.context import take_global_options
@@ -195,3 +195,28 @@ def test_flatten_needs_only_what_the_wheel_brings() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_home_whose_lake_was_never_started_says_so(tmp_path: Path) -> None:
+    for command in (["flatten"], ["quarantine"], ["refresh", "--source", f"atm={__file__}"]):
+        done = _run(*command, DISCOVER_HOME=str(tmp_path))
+        assert done.returncode == 5, done.stderr
+        assert b"discover up" in done.stderr
+
+
+def test_a_store_that_fails_is_a_service_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from obstore.exceptions import GenericError
+
+    def fails(*_: object, **__: object) -> None:
+        raise GenericError("Generic S3 error: 500\n\nDebug source: a page of it")
+
+    monkeypatch.setattr(cli, "app", fails)
+    monkeypatch.setattr(sys, "argv", ["discover", "flatten"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 5
+    said = capsys.readouterr().err
+    assert "the object store failed: Generic S3 error: 500" in said
+    assert "Debug" not in said
