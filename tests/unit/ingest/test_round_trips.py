@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ingest.generate import ATM_FILE, COMPLAINTS_FILE, CREDIT_FILE, CUSTOMERS_FILE, generate
 from ingest.land import land
+from ingest.sources.contract import LARGEST_AMOUNT
 from lakehouse.complaint import CATEGORIES
 from lakehouse.scrub import scrub
 from lakehouse.settings import load
@@ -27,7 +28,7 @@ few = settings(
 )
 ids = st.integers(1, 2_147_483_647)
 counts = st.integers(0, 2_147_483_647)
-cents = st.integers(1, 10**18 - 1)
+cents = st.integers(1, int(LARGEST_AMOUNT * 100))
 
 
 def landed(source: str, data: bytes) -> list[dict[str, Any]]:
