@@ -33,5 +33,6 @@ def assert_a_build_survives_a_kill(project: Project, service: str) -> None:
     assert "Completed with" in said, "it ended by itself, with its summary"
     (state,) = services.up(home, [service])[-1:]
     assert (state.name, state.state) == (service, "running")
-    assert not_good(project.dbt("build")) == {}
+    failed = not_good(project.dbt("build"))
+    assert failed == {}, failed
     assert project.marts() == before

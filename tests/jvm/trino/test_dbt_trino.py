@@ -104,6 +104,13 @@ def test_the_build_after_one_whose_trino_was_killed_is_right(project: Project) -
     assert_a_build_survives_a_kill(project, "trino")
 
 
+def test_what_a_killed_unit_test_left_does_not_stand_in_its_way(project: Project) -> None:
+    unit_test = "a_complaint_without_a_time_has_no_day"
+    project.warehouse.sql(f"CREATE TABLE discover.{unit_test}__dbt_tmp AS SELECT 1 AS left_over")
+    assert not_good(project.dbt("build", "--select", unit_test)) == {}
+    assert project.warehouse.sql("SHOW TABLES FROM discover LIKE '%!_!_dbt!_tmp' ESCAPE '!'") == []
+
+
 def test_a_second_batch_adds_its_rows_and_reads_only_the_months_that_it_names(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
