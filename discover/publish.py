@@ -6,15 +6,15 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import duckdb
 
 from lakehouse import catalog
 from lakehouse.errors import DiscoverError, GateFailed
 from lakehouse.settings import REPOSITORY, Settings, read_json
+from lakehouse.today import latest_day
 from lakehouse.versions import Manifest, Versions
 
 CODE = (
@@ -28,6 +28,7 @@ CODE = (
     "lakehouse/complaint.py",
     "lakehouse/landing.py",
     "lakehouse/scrub.py",
+    "lakehouse/today.py",
 )
 """What shapes a published version: the rest of the code may change without a new one."""
 CODE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".md"}
@@ -113,11 +114,6 @@ class Built:
         manifest = publish(settings, run_id, made_from["inputs"], made_from["code"])
         shutil.rmtree(self.folder)
         return manifest
-
-
-def latest_day(settings: Settings) -> date:
-    """The last day that the bank's data can be of: tomorrow, for clocks that are a little fast."""
-    return datetime.now(ZoneInfo(settings.timezone)).date() + timedelta(days=1)
 
 
 def count_after(marts_file: Path, latest: date) -> int:

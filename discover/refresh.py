@@ -17,7 +17,6 @@ from discover.publish import (
     built_folder,
     count_after,
     fingerprint_code,
-    latest_day,
     publish,
 )
 from lakehouse import catalog
@@ -25,6 +24,7 @@ from lakehouse.clients import lake_answers
 from lakehouse.errors import DiscoverError, GateFailed, InputRejected, ServiceUnavailable
 from lakehouse.landing import batches
 from lakehouse.settings import Settings
+from lakehouse.today import latest_day
 from lakehouse.users import read_grants
 from lakehouse.versions import Manifest, Versions
 
@@ -204,6 +204,8 @@ class _Run:
         if published is None or force or not _is_current(published, inputs, code):
             published = self._publish_new(inputs, code, anew=anew)
         elif published.documents_complete:
+            # Of a source that brings nothing new any more, nothing else would tell.
+            self._check_freshness()
             self.report.state = "unchanged"
             self.report.tables = published.tables
             self._count_orphans(published.run_id)
@@ -306,6 +308,15 @@ class _Run:
                     " last day leaves them out"
                 )
 
+    def _check_freshness(self) -> None:
+        limits = (self.settings.freshness_limit_of(source) for source in catalog.SOURCES)
+        if all(limit is None for limit in limits):
+            return
+        from expectations.freshness import check_freshness
+
+        with self._stage("check freshness") as stage:
+            self._require(check_freshness(self.settings), stage)
+
     def _count_orphans(self, run_id: str) -> None:
         self.report.orphans = orphans.count(self.versions.marts_file(run_id))
 
@@ -345,12 +356,13 @@ class _Run:
 
         folder = self.settings.home / "quality" / self.report.run_id / stage.name.replace(" ", "-")
         page = pages.write(checked, folder, f"{stage.name}, run {self.report.run_id}")
-        named = ", ".join(
-            f"{check.table}: {check.name} ({_told(check.observed)})" for check in checked.failed[:3]
-        )
+        # All that say what allows them; of the others a few tell enough.
+        told = [check for check in checked.failed if check.note]
+        told += [check for check in checked.failed if not check.note][:3]
+        named = ", ".join(f"{check.table}: {check.name} ({check.found})" for check in told)
         raise GateFailed(
             f"{len(checked.failed)} expectations failed: {named}",
-            f"see {page}; mend the data, then refresh again",
+            f"which rows: {page}; mend the data, then refresh again",
         )
 
     @contextlib.contextmanager
@@ -369,13 +381,6 @@ class _Run:
         finally:
             stage.seconds = round(time.monotonic() - started, 2)
             self.on_stage(stage)
-
-
-def _told(observed: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in observed.items()
-    )
 
 
 def _is_current(published: Manifest, inputs: dict[str, str], code: str) -> bool:

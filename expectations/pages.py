@@ -1,7 +1,8 @@
 """A failed boundary as pages that a person reads: Great Expectations' data docs, complete in files.
 
 Great Expectations renders what it found; what its pages would fetch from other hosts is taken out,
-so that they open anywhere and tell nobody. They hold counts and limits, no value of any row.
+so that they open anywhere and tell nobody. They hold counts, limits and the keys of rows at fault,
+no other value of any row.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from expectations.report import CheckReport
+from expectations.report import CheckReport, RowKeys
 
 PAGES_KEPT = 20
 """Failed runs whose pages stay."""
@@ -25,6 +26,7 @@ _STYLE = """<style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; } td, th { border-bottom: 1px solid #ccc;
 padding: .4rem .6rem; text-align: left; vertical-align: top; } .failed { color: #b00020; }
+.keys { font-size: 13px; margin: .4rem 0; width: auto; }
 .hide, .modal, nav, .navbar, .cooltip .top { display: none; }
 </style>"""
 
@@ -62,12 +64,11 @@ def _index(report: CheckReport, title: str) -> str:
     """All checks, the failed ones first, each with the page of its frame."""
     rows = []
     for check in sorted(report.checks, key=lambda check: check.passed):
-        found = ", ".join(f"{name} {value}" for name, value in check.observed.items())
         state = "holds" if check.passed else "failed"
         rows.append(
             f'<tr class="{state}"><td>{state}</td><td>{escape(check.table)}</td>'
             f'<td><a href="{check.validation}.html">{escape(check.name)}</a></td>'
-            f"<td>{escape(found)}</td></tr>"
+            f"<td>{escape(check.found)}{_keys(check.keys)}</td></tr>"
         )
     counted = f"{len(report.failed)} of {len(report.checks)} checks failed"
     return (
@@ -77,3 +78,16 @@ def _index(report: CheckReport, title: str) -> str:
         "<th>state</th><th>table</th><th>check</th><th>found</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></body></html>"
     )
+
+
+def _keys(keys: RowKeys | None) -> str:
+    """The rows at fault, by key, and how many there are beside those listed."""
+    if keys is None:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in keys.columns)
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{escape(str(key))}</td>' for key in row)}</tr>" for row in keys.rows
+    )
+    shown = f", the first {len(keys.rows)}" if keys.total > len(keys.rows) else ""
+    said = f"{keys.total:,} row{'' if keys.total == 1 else 's'} at fault{shown}:"
+    return f'<p>{said}</p><table class="keys"><tr>{head}</tr>{rows}</table>'

@@ -1,12 +1,13 @@
 """The raw tables before dbt, on Spark frames: is what landed there, all of it, once, and in range?
 
 Keys are checked on a frame of the keys that repeat, and agreement with landing on a frame of the
-groups that differ: the engine aggregates once, and the expectation is that nothing is left.
+groups that differ: the engine aggregates once, and the expectation is that nothing is left. Only
+what fails is looked at again, for the keys of the rows at fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from expectations.report import CheckReport
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 TRANSACTION_TYPES = ("deposit", "withdrawal")
+
+KEYS = {
+    catalog.CUSTOMERS: ("customer_id",),
+    catalog.CREDIT_PROFILES: ("customer_id",),
+    catalog.LOANS: ("customer_id", "loan_number"),
+    catalog.TRANSACTIONS: ("transaction_id",),
+    catalog.COMPLAINTS: ("feedback_id",),
+}
+"""What names a row where a check fails; none of it tells who somebody is."""
+PLACE = ("_source_file", "_source_row")
+"""Where a row was delivered: the key itself may be what is wrong."""
 
 
 def check_raw(settings: Settings, engine: Engine = "sail") -> CheckReport:
@@ -72,14 +84,16 @@ class _Raw:
     def customers(self) -> None:
         table = catalog.CUSTOMERS
         rows = self._table(table)
-        self.suite.on_spark(
-            table.identifier,
+        batches = self._batches(table)
+        self._values(
+            table,
             rows,
             {
                 **self._not_null("customer_id", "name", "email", "city"),
                 "customer_id is positive": self._between("customer_id", 1),
-                **self._row_count(self._batches(table)),
+                **self._row_count(batches),
             },
+            landed=lambda: self._landed(batches),
         )
         self._unique(table, rows, "customer_id")
         self._unique(table, rows, "email")
@@ -88,17 +102,22 @@ class _Raw:
         table = catalog.CREDIT_PROFILES
         rows = self._table(table)
         present = rows.where("record_status = 'present'")
-        settings = self.settings
-        self.suite.on_spark(
-            table.identifier,
+        settings, batches = self.settings, self._batches(table)
+
+        def landed() -> DataFrame | None:
+            records = self._landed(batches)
+            return None if records is None else records.where("record_status = 'present'")
+
+        self._values(
+            table,
             rows,
             {
                 **self._not_null("customer_id"),
                 **self._in_set("record_status", ("present", "quarantined")),
             },
         )
-        self.suite.on_spark(
-            table.identifier,
+        self._values(
+            table,
             present,
             {
                 **self._not_null("credit_score", "delinquencies"),
@@ -106,19 +125,20 @@ class _Raw:
                     "credit_score", settings.score_minimum, settings.score_maximum
                 ),
                 "delinquencies is not negative": self._between("delinquencies", 0),
-                **self._row_count(self._batches(table)),
+                **self._row_count(batches),
             },
+            landed=landed,
         )
         # A customer may have a record that landed and another that was quarantined.
         self._unique(table, present, "customer_id")
 
     def loans(self) -> None:
-        from pyspark.sql.functions import explode
+        from pyspark.sql.functions import posexplode
 
         table = catalog.LOANS
         rows = self._table(table)
-        self.suite.on_spark(
-            table.identifier,
+        self._values(
+            table,
             rows,
             {
                 **self._not_null("customer_id", "loan_number", "loan_type", "amount"),
@@ -130,8 +150,13 @@ class _Raw:
         self._unique(table, rows, "customer_id", "loan_number")
         landed = self._landed(self._batches(table))
         if landed is not None:
-            landed = landed.select(explode("outstanding_loans").alias("loan")).selectExpr(
-                "loan.type AS loan_type", "loan.amount AS amount"
+            landed = landed.select(
+                "customer_id", posexplode("outstanding_loans").alias("position", "loan")
+            ).selectExpr(
+                "customer_id",
+                "CAST(position + 1 AS INT) AS loan_number",
+                "loan.type AS loan_type",
+                "loan.amount AS amount",
             )
         self._totals_agree(table, rows, landed, ["loan_type"])
 
@@ -140,8 +165,8 @@ class _Raw:
 
         table = catalog.TRANSACTIONS
         rows = self._table(table)
-        self.suite.on_spark(
-            table.identifier,
+        self._values(
+            table,
             rows,
             {
                 **self._not_null("transaction_id", "customer_id", "atm_id", "amount"),
@@ -167,15 +192,25 @@ class _Raw:
             fields = ["transaction_id", "transaction_type", "transaction_date", "amount"]
             landed, standing = landed.select(*fields), rows.select(*fields)
             missing = landed.join(standing, on=fields, how="left_anti")
-            self._none_left(table, missing, "all of an overlapping delivery stands")
+            self._none_left(
+                table,
+                missing,
+                "all of an overlapping delivery stands",
+                lambda: missing.select("transaction_id"),
+            )
             invented = rows.where(mine).select(*fields).join(landed, on=fields, how="left_anti")
-            self._none_left(table, invented, "nothing but what an overlapping delivery brought")
+            self._none_left(
+                table,
+                invented,
+                "nothing but what an overlapping delivery brought",
+                lambda: invented.select("transaction_id"),
+            )
 
     def complaints(self) -> None:
         table = catalog.COMPLAINTS
         rows = self._table(table)
-        self.suite.on_spark(
-            table.identifier,
+        self._values(
+            table,
             rows,
             {
                 **self._not_null("feedback_id", "category", "description"),
@@ -223,9 +258,52 @@ class _Raw:
             (whole if stands_whole else overlapping).append(batch)
         return whole, overlapping
 
+    def _values(
+        self,
+        table: RawTable,
+        rows: DataFrame,
+        expectations: dict[str, Any],
+        *,
+        landed: Callable[[], DataFrame | None] = lambda: None,
+    ) -> None:
+        """Expect something of each row; ``landed`` makes the rows that a count must agree with."""
+        self.suite.on_spark(
+            table.identifier,
+            rows,
+            expectations,
+            key=(*KEYS[table], *PLACE),
+            at_fault=lambda: self._on_one_side(table, rows, landed(), ()),
+        )
+
     def _unique(self, table: RawTable, rows: DataFrame, *key: str) -> None:
         repeated = rows.groupBy(*key).count().where("count > 1")
-        self._none_left(table, repeated, f"{', '.join(key)} is unique")
+
+        def at_fault() -> DataFrame:
+            from pyspark.sql.functions import expr
+
+            # Under names of their own: to Apache Spark both sides have the same columns.
+            keys = repeated.selectExpr(*(f"{name} AS repeated_{name}" for name in key))
+            same = expr(" AND ".join(f"{name} <=> repeated_{name}" for name in key))
+            return rows.join(keys, on=same, how="left_semi").select(*KEYS[table], *PLACE)
+
+        self._none_left(table, repeated, f"{', '.join(key)} is unique", at_fault)
+
+    def _on_one_side(
+        self, table: RawTable, rows: DataFrame, landed: DataFrame | None, fields: Sequence[str]
+    ) -> DataFrame:
+        """Keys of the rows that landed and aren't here, or are here otherwise than they landed."""
+        from pyspark.sql.functions import lit
+        from pyspark.sql.functions import sum as total
+
+        key = KEYS[table]
+        names = tuple(dict.fromkeys((*key, *fields)))
+        both = rows.select(*names, lit(-1).alias("side"))
+        if landed is not None:
+            both = both.unionByName(landed.select(*names, lit(1).alias("side")))
+        # By groups and not by a join: NULLs are equal, and of twins one may be missing.
+        left = both.groupBy(*names).agg(total("side").alias("left")).where("left <> 0")
+        what = "CASE WHEN left > 0 THEN 'missing' ELSE 'not as landed' END AS fault"
+        return left.selectExpr(*key, what)
 
     def _totals_agree(
         self,
@@ -258,11 +336,26 @@ class _Raw:
         )
         by = f" by {', '.join(keys[:-1])}" if keys[:-1] else ""
         what = "counts and sums" if amount else "counts"
-        self._none_left(table, differing, f"{what}{by} agree with what landed")
+        fields = [*groups, *([month_of] if month_of else []), *([amount] if amount else [])]
+        self._none_left(
+            table,
+            differing,
+            f"{what}{by} agree with what landed",
+            lambda: self._on_one_side(table, rows, landed, fields),
+        )
 
-    def _none_left(self, table: RawTable, offenders: DataFrame, name: str) -> None:
+    def _none_left(
+        self,
+        table: RawTable,
+        offenders: DataFrame,
+        name: str,
+        at_fault: Callable[[], DataFrame],
+    ) -> None:
         self.suite.on_spark(
-            table.identifier, offenders, {name: self.gxe.ExpectTableRowCountToEqual(value=0)}
+            table.identifier,
+            offenders,
+            {name: self.gxe.ExpectTableRowCountToEqual(value=0)},
+            at_fault=at_fault,
         )
 
     def _not_null(self, *columns: str) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from expectations.report import Check, CheckReport
+from expectations.report import KEYS_SHOWN, Check, CheckReport, RowKeys
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -37,13 +38,49 @@ class Suite:
         self._checks: list[Check] = []
         self._validations: list[Any] = []
 
-    def on_spark(self, table: str, frame: DataFrame, expectations: Mapping[str, Any]) -> None:
-        """Validate a Spark frame against expectations by name."""
-        self._validate(self._source("spark"), table, frame, expectations)
+    def on_spark(
+        self,
+        table: str,
+        frame: DataFrame,
+        expectations: Mapping[str, Any],
+        *,
+        key: Sequence[str] = (),
+        at_fault: Callable[[], DataFrame] | None = None,
+    ) -> None:
+        """Validate a Spark frame against expectations by name.
 
-    def on_pandas(self, table: str, frame: Any, expectations: Mapping[str, Any]) -> None:
-        """Validate a pandas frame against expectations by name."""
-        self._validate(self._source("pandas"), table, frame, expectations)
+        Args:
+            table: what the report calls the frame.
+            frame: the rows.
+            expectations: by the check's name.
+            key: columns that tell the rows apart: a check on values names the rows at fault by it.
+            at_fault: makes a frame of such keys where a count or a sum is off, which no row is by
+                itself. Asked only when a check fails.
+
+        """
+        batch, checks = self._validate(self._source("spark"), table, frame, expectations)
+        for check in checks:
+            keys = None
+            if not check.passed and "unexpected" in check.observed:
+                keys = self._keys_of(batch, expectations[check.name], key, check)
+            elif not check.passed and at_fault is not None:
+                keys = _first_keys(at_fault())
+            self._checks.append(replace(check, keys=keys))
+
+    def on_pandas(
+        self,
+        table: str,
+        frame: Any,
+        expectations: Mapping[str, Any],
+        *,
+        notes: Mapping[str, str] | None = None,
+        keys: Mapping[str, RowKeys | None] | None = None,
+    ) -> None:
+        """Validate a pandas frame; what is known of a check beside its result, by its name."""
+        _, checks = self._validate(self._source("pandas"), table, frame, expectations)
+        for check in checks:
+            note, rows = (notes or {}).get(check.name, ""), (keys or {}).get(check.name)
+            self._checks.append(replace(check, note=note, keys=rows))
 
     def report(self) -> CheckReport:
         """What all frames together gave."""
@@ -66,7 +103,7 @@ class Suite:
 
     def _validate(
         self, source: Any, table: str, frame: Any, expectations: Mapping[str, Any]
-    ) -> None:
+    ) -> tuple[Any, list[Check]]:
         self._frames += 1
         asset = source.add_dataframe_asset(f"{table} {self._frames}")
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
@@ -79,10 +116,41 @@ class Suite:
         )
         self._validations.append(found)
         by_name = {result.expectation_config.meta["name"]: result for result in found.results}
-        for name in expectations:
-            result = by_name[name]
-            holds, number = bool(result.success), len(self._validations)
-            self._checks.append(Check(name, table, holds, _observed(result), number))
+        number = len(self._validations)
+        return batch, [
+            Check(name, table, bool(by_name[name].success), _observed(by_name[name]), number)
+            for name in expectations
+        ]
+
+    def _keys_of(
+        self, batch: Any, expectation: Any, key: Sequence[str], check: Check
+    ) -> RowKeys | None:
+        """The rows that fail an expectation on values, as Great Expectations names them.
+
+        SUMMARY and not COMPLETE, which would fetch every one of them; and without the values, which
+        stand beside the keys otherwise.
+        """
+        if not key:
+            return None
+        found = batch.validate(
+            expectation,
+            result_format={
+                "result_format": "SUMMARY",
+                "partial_unexpected_count": KEYS_SHOWN,
+                "unexpected_index_column_names": list(key),
+                "exclude_unexpected_values": True,
+            },
+        )
+        # Without values it is one mapping of columns to lists, on Spark, pandas and SQL alike.
+        named = (found.result.get("partial_unexpected_index_list") or [{}])[0]
+        rows = tuple(zip(*(named.get(name, ()) for name in key), strict=True))
+        return RowKeys(tuple(key), rows, int(check.observed["unexpected"])) if rows else None
+
+
+def _first_keys(at_fault: DataFrame) -> RowKeys | None:
+    total = int(at_fault.count())
+    rows = at_fault.orderBy(*at_fault.columns).limit(KEYS_SHOWN).collect() if total else []
+    return RowKeys(tuple(at_fault.columns), tuple(map(tuple, rows)), total) if total else None
 
 
 def _observed(result: Any) -> dict[str, Any]:

@@ -139,7 +139,9 @@ def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def attach_published(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Attach one version's marts as ``marts``, read-only, wherever the home is."""
+def attach_published(
+    connection: duckdb.DuckDBPyConnection, file: Path, name: str = "marts"
+) -> None:
+    """Attach one version's marts under ``name``, read-only, wherever the home is."""
     path = str(file).replace("'", "''")
-    connection.execute(f"ATTACH '{path}' AS marts (READ_ONLY)")
+    connection.execute(f"ATTACH '{path}' AS {name} (READ_ONLY)")

@@ -34,6 +34,7 @@ DEFAULT_PORTS: dict[str, dict[str, int]] = {
     "postgres": {"postgres": 15432},
     "ministack": {"aws": 14566},
     "kafka": {"kafka": 19092},
+    "apache-kafka": {"kafka": 19094, "controller": 19095},
     "trino": {"http": 18081},
     "athena": {"http": 18082},
     "superset": {"http": 18088},
@@ -94,11 +95,20 @@ class Settings(BaseSettings):
     row_loss_limit: float = Field(
         0.2, ge=0, le=1, description="A mart that lost more of its published rows isn't published."
     )
+    days_back_limit: int = Field(
+        0, ge=0, description="Days that a mart's newest record may lie before the published one's."
+    )
+    freshness_limit: int | None = Field(
+        None, ge=0, description="Days: an older newest record stops a refresh; None checks nothing."
+    )
+    freshness_limits: dict[str, Annotated[int, Field(ge=0)] | None] = Field(
+        {}, description='By source, where one differs: JSON such as {"atm": 2, "feedback": null}.'
+    )
     versions_kept: int = Field(5, ge=1)
 
-    @field_validator("bad_share_limits")
+    @field_validator("bad_share_limits", "freshness_limits")
     @classmethod
-    def _of_sources(cls, value: dict[str, float]) -> dict[str, float]:
+    def _of_sources(cls, value: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(value) - set(SOURCES))
         if unknown:
             raise ValueError(f"no source is called {unknown[0]}; sources: {', '.join(SOURCES)}")
@@ -118,6 +128,10 @@ class Settings(BaseSettings):
     def bad_share_limit_of(self, source: str) -> float:
         """The share of bad rows above which a batch of ``source`` is stopped."""
         return self.bad_share_limits.get(source, self.bad_share_limit)
+
+    def freshness_limit_of(self, source: str) -> int | None:
+        """The days that the newest record of ``source`` may be old; None for any age."""
+        return self.freshness_limits.get(source, self.freshness_limit)
 
     def __hash__(self) -> int:
         """Settings key caches; a limit by source is a dict, which has no hash of its own."""
@@ -193,7 +207,7 @@ def load(home: Path | str | None = None, profile: str | None = None, **overrides
         for name in Settings.model_fields
         if f"DISCOVER_{name.upper()}" in os.environ
         # JSON is parsed by pydantic-settings itself.
-        and name not in ("loan_types", "bad_share_limits")
+        and name not in ("loan_types", "bad_share_limits", "freshness_limits")
     }
     values = {**values, **from_environment, **overrides}
     values |= {"home": resolved_home, "profile": resolved_profile}

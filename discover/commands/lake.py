@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from discover.context import settings
@@ -71,7 +72,7 @@ def check(
         first = report.failed[0]
         raise GateFailed(
             f"{len(report.failed)} of {len(report.checks)} checks failed, first"
-            f" {first.table}: {first.name} {first.observed}",
+            f" {first.table}: {first.name} ({first.found})",
             "mend the data, then run: discover refresh",
         )
 
@@ -109,6 +110,7 @@ def _tables(tables: list[FlattenedTable]) -> Table:
 def _checks(report: CheckReport) -> Table:
     table = Table("table", "check", "holds", "observed")
     for check in report.checks:
-        observed = ", ".join(f"{name} {value}" for name, value in check.observed.items())
-        table.add_row(check.table, check.name, "yes" if check.passed else "[red]NO[/red]", observed)
+        found = "\n".join(part for part in (check.found, str(check.keys or "")) if part)
+        holds = "yes" if check.passed else "[red]NO[/red]"
+        table.add_row(check.table, check.name, holds, escape(found))
     return table

@@ -21,6 +21,7 @@ import pytest
 
 from discover import cli
 from expectations import raw
+from expectations.report import Check
 from ingest import flatten as job
 from ingest import raw_tables, table_upkeep
 from ingest.flatten import FLAT_TABLES, flatten
@@ -510,9 +511,14 @@ def test_every_raw_check_fails_on_its_fault_and_on_no_other(
                 )
                 checks = raw._Raw(empty_lake, spark)
                 getattr(checks, name)()
-                found = {check.name for check in checks.suite.report().checks if not check.passed}
+                failed = checks.suite.report().failed
+                found = {check.name for check in failed}
                 assert {short(check) for check in found} == expected, (name, where, change)
                 seen |= {(name, check) for check in found}
+                table = next(table for table in catalog.RAW_TABLES if table.name == name)
+                row = read(checks, table).where(where).collect()[0].asDict()
+                for check in failed:
+                    assert names(check, row, raw.KEYS[table]), (name, where, change, check)
 
     everything = {(check.table.partition(".")[2], check.name) for check in report.checks}
     assert everything - seen == set(), "checks that were never seen failing"
@@ -539,6 +545,16 @@ def test_a_changed_row_of_an_overlapping_delivery_is_seen(
         "all of an overlapping delivery stands",
         "nothing but what an overlapping delivery brought",
     }
+
+
+def names(check: Check, row: dict[str, Any], key: tuple[str, ...]) -> bool:
+    """Whether a failed check names a row: by its place where it says that, else by its key."""
+    assert check.keys is not None, check
+    assert set(check.keys.columns) <= {*key, *raw.PLACE, "fault"}
+    assert check.keys.total >= len(check.keys.rows) > 0
+    named = [dict(zip(check.keys.columns, keys, strict=True)) for keys in check.keys.rows]
+    by = raw.PLACE if raw.PLACE[0] in check.keys.columns else key
+    return any(all(keys[column] == row[column] for column in by) for keys in named)
 
 
 def short(name: str) -> str:
@@ -575,9 +591,14 @@ def test_a_lost_row_stops_the_command_with_exit_code_4(
     output = capsys.readouterr().out
     document = json.loads(output)
     assert not document["passed"]
-    assert [check["name"] for check in document["checks"] if not check["passed"]] == [
-        "rows agree with what landed"
-    ]
+    (failed,) = [check for check in document["checks"] if not check["passed"]]
+    assert failed == {
+        "name": "rows agree with what landed",
+        "table": "raw_core_banking.customers",
+        "passed": False,
+        "observed": {"found": 2},
+        "keys": {"columns": ["customer_id", "fault"], "rows": [[2, "missing"]], "total": 1},
+    }
     assert "Bo Lee" not in output
 
 
