@@ -27,6 +27,8 @@ JAVA_FOR_SPARK = 17
 """Spark 3.5 breaks on newer ones: 21 with Arrow, 25 altogether."""
 JAVA_FOR_TRINO = (25, 24)
 """What Trino 476 runs on; the first is fetched where neither is here."""
+JAVA_FOR_KAFKA = (17, 21, 25)
+"""What Kafka 4 runs on; the first, which is Spark's too, is fetched where none is here."""
 
 _JARS = REPOSITORY / ".jars"
 _POM = {"m": "http://maven.apache.org/POM/4.0.0"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import (
     KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
     TopicAlreadyExistsError,
@@ -27,6 +29,7 @@ PARTITIONS = 4
 SESSION_TIMEOUT_MS = 6000
 """The embedded broker lets a joining group wait for half of it."""
 BOOTSTRAP_TIMEOUT_MS = 5000
+COORDINATOR_SECONDS = 20
 _AWAY = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
 
 # The client warns at every attempt to connect; we say it once, in our own words.
@@ -157,6 +160,27 @@ def consumer(settings: Settings, group: str | None = None) -> Iterator[KafkaCons
         yield client
     finally:
         client.close(autocommit=False, timeout_ms=3_000)
+
+
+def committed(settings: Settings, *groups: str) -> list[dict[TopicPartition, int]]:
+    """The positions that these groups have committed, by partition.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    with admin(settings) as client:
+        while True:
+            try:
+                found = client.list_group_offsets(dict.fromkeys(groups))
+            except KafkaError as error:
+                # A broker that has just started first makes, or reads, the topic of all positions.
+                if not error.retriable or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return [{tp: at.offset for tp, at in found[group].items()} for group in groups]
 
 
 @dataclass(frozen=True)

@@ -76,16 +76,14 @@ def _set_back(settings: Settings) -> None:
     """Let the table's readers begin where the lake's are, if they are further."""
     topic, _ = broker.require_topics(settings)
     table_group, lake_group = topic.group(DYNAMODB_GROUP), topic.group(LAKE_GROUP)
+    reached, ends = broker.committed(settings, table_group, lake_group)
+    if not reached:
+        return
+    positions = {
+        partition: OffsetAndMetadata(min(offset, ends.get(partition, 0)), "", -1)
+        for partition, offset in reached.items()
+    }
     with broker.admin(settings) as admin:
-        committed = admin.list_group_offsets({table_group: None, lake_group: None})
-        ends = committed[lake_group]
-        positions = {
-            partition: OffsetAndMetadata(min(position.offset, end.offset), "", -1)
-            for partition, position in committed[table_group].items()
-            if (end := ends.get(partition, OffsetAndMetadata(0, "", -1)))
-        }
-        if not positions:
-            return
         try:
             admin.alter_group_offsets(table_group, positions)
         except KafkaError as error:

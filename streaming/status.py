@@ -60,11 +60,7 @@ def landed_rows(settings: Settings) -> int:
 
 
 def _lag(settings: Settings, group: str, spans: dict[TopicPartition, Span]) -> int:
-    with broker.admin(settings) as admin:
-        committed = admin.list_group_offsets({group: None})[group]
-    lag = 0
-    for partition, span in spans.items():
-        position = committed.get(partition)
-        done = 0 if position is None else position.offset
-        lag += span.end - max(done, span.first)
-    return lag
+    (committed,) = broker.committed(settings, group)
+    return sum(
+        span.end - max(committed.get(partition, 0), span.first) for partition, span in spans.items()
+    )

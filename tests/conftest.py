@@ -33,13 +33,31 @@ def home() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--broker apache-kafka`` runs the stream's tests on Apache Kafka, which needs Java."""
+    parser.addoption("--broker", choices=("kafka", "apache-kafka"), default="kafka")
+
+
 @pytest.fixture(scope="session")
-def settings(home: Path) -> Iterator[Settings]:
+def broker_service(request: pytest.FixtureRequest) -> str:
+    """The service that is the broker."""
+    name: str = request.config.getoption("--broker")
+    return name
+
+
+@pytest.fixture(scope="session")
+def settings(home: Path, broker_service: str) -> Iterator[Settings]:
     """Settings of a home whose services are up: all but Superset. Stopped at the end."""
-    services.up(home)
     try:
+        if broker_service == "kafka":
+            services.up(home)
+        else:
+            states = services.up(home, ["seaweedfs", "ministack", broker_service])
+            # As a user would, so that commands which a test starts find it as well.
+            os.environ["DISCOVER_KAFKA_BOOTSTRAP"] = states[-1].url
         yield load(home, "local")
     finally:
+        os.environ.pop("DISCOVER_KAFKA_BOOTSTRAP", None)
         services.down(home)
 
 

@@ -35,6 +35,7 @@ CLASSES = {
     "postgres": "lakehouse.services.postgres:Postgres",
     "ministack": "lakehouse.services.ministack:Ministack",
     "kafka": "lakehouse.services.kafka:Kafka",
+    "apache-kafka": "lakehouse.services.apache_kafka:ApacheKafka",
     "trino": "lakehouse.services.trino:Trino",
     "athena": "lakehouse.services.athena:Athena",
     "superset": "lakehouse.services.superset:Superset",
@@ -45,7 +46,7 @@ CLASSES = {
 BATCH_SERVICES = ("seaweedfs", "postgres", "ministack", "kafka")
 """What the pipeline needs; the dashboard's two and the warehouses are started by name."""
 
-WITH_JAVA = ("trino",)
+WITH_JAVA = ("apache-kafka", "trino")
 """What is fetched only when it is asked for by name: nothing on the default path needs Java."""
 
 DISK_FLOOR = 512 * 1024 * 1024
