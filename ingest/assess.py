@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest import csv_lines
 from ingest.append_stage import AppendStage
@@ -33,6 +33,12 @@ from ingest.strict_json import Problem, decode
 from lakehouse import complaint
 from lakehouse.errors import InputRejected
 from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+FirstLanded = Callable[["pa.Table"], "pa.Table | None"]
 
 
 @dataclass
@@ -112,8 +118,11 @@ class Assessment:
             raise InputRejected(f"{name} changed while it was read", "land it when it is complete")
         return file
 
-    def finish(self) -> None:
-        """Take out what repeats, count what stands, and assert that nothing got lost."""
+    def finish(self, first_landed: FirstLanded | None = None) -> None:
+        """Take out what repeats, count what stands, and assert that nothing got lost.
+
+        ``first_landed`` tells what earlier landings hold under some keys.
+        """
         if self.source.SNAPSHOT:
             repeats: dict[int, dict[int, tuple[str, str]]] = {}
             for number, line, name, reason in self.stage.repeated():
@@ -122,12 +131,14 @@ class Assessment:
                 file = self.files[number]
                 file.rejects.add(list(self._repeats(file, wanted)))
         elif isinstance(self.stage, RecordStage):
-            for number, line, record in self.stage.contradicting():
-                # As it was staged, scrubbed: of a complaint no original byte is kept.
-                raw = json.dumps(record, default=str, ensure_ascii=False).encode()
-                reason = "an earlier record of this id says otherwise"
-                reject = Reject(line, self.stage.key, reason, shown(raw))
-                self.files[number].rejects.add([reject])
+            if first_landed and (landed := first_landed(self.stage.keys())) is not None:
+                self._reject_later(
+                    self.stage.contradicting_landed(landed),
+                    "a record of this id that landed before says otherwise",
+                )
+            self._reject_later(
+                self.stage.contradicting(), "an earlier record of this id says otherwise"
+            )
         for file in self.files:
             file.landed = self.stage.count(file.number)
             if not file.whole and file.quarantined != file.rejects.count:
@@ -253,6 +264,14 @@ class Assessment:
             file.rows_in += len(rows) + len(rejects)
             self.stage.add(file.number, rows)
             file.rejects.add(rejects)
+
+    def _reject_later(self, found: list[tuple[int, int, dict[str, Any]]], reason: str) -> None:
+        assert isinstance(self.stage, RecordStage)
+        for number, line, record in found:
+            # As it was staged, scrubbed: of a complaint no original byte is kept.
+            raw = json.dumps(record, default=str, ensure_ascii=False).encode()
+            reject = Reject(line, self.stage.key, reason, shown(raw))
+            self.files[number].rejects.add([reject])
 
     def _repeats(self, file: Assessed, wanted: dict[int, tuple[str, str]]) -> Iterator[Reject]:
         """Rejects of records that were good by themselves: their text is read once more."""

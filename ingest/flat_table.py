@@ -24,8 +24,8 @@ LINEAGE = {
 class FlatTable:
     """One Iceberg table: its columns, how landed rows become its rows, and how they get in.
 
-    With a ``key`` the table grows: a key that stands already wins over a later one. Without a key
-    the newest batch replaces all rows.
+    With a ``key`` the table grows: a key that stands already wins over one that lands later (see
+    ``first_by``). Without a key the newest batch replaces all rows.
     """
 
     table: RawTable
@@ -35,6 +35,8 @@ class FlatTable:
     key: str | None = None
     month_of: str | None = None
     """Timestamp column whose month partitions the table; equal keys have equal timestamps."""
+    first_by: tuple[str, ...] = ()
+    """Rows of one key may say different things: the first by these counts, whenever it lands."""
     unique_in_file: bool = False
     """Landing made the key unique inside a file: one file alone needs no second look."""
 

@@ -99,18 +99,20 @@ def write(spark: SparkSession, flat: FlatTable, batches: Sequence[Batch]) -> Fla
     files = [file for batch in batches for file in batch.files]
     rows = flat.flatten(read_landed(spark, flat.table.source, batches))
     before = _count(spark, name)
+    replaced = False
     if flat.key is None:
         _replace(name, rows)
     elif before == 0 and flat.unique_in_file and sum(bool(file.object) for file in files) == 1:
         rows.writeTo(name).append()
     else:
+        replaced = bool(before and flat.first_by) and _replace_later(spark, name, flat, rows)
         _append_unknown(spark, name, flat, flat.key, rows, empty=before == 0)
     after = _count(spark, name)
     return FlattenedTable(
         table=flat.table.identifier,
         rows_in=sum(file.landed for file in files),
         rows_out=after if flat.key is None else after - before,
-        changed=(before > 0 or after > 0) if flat.key is None else after > before,
+        changed=(before > 0 or after > 0) if flat.key is None else after > before or replaced,
     )
 
 
@@ -154,6 +156,35 @@ def _append_unknown(
         if new.isEmpty():
             return
     new.writeTo(name).append()
+
+
+def _replace_later(spark: SparkSession, name: str, flat: FlatTable, rows: DataFrame) -> bool:
+    """Replace standing rows of which an earlier one, that says otherwise, has landed only now."""
+    from pyspark.sql.functions import col, struct
+
+    key = flat.key or ""
+    fields = [field for field in flat.columns if field != key]
+    first = _first_of_each(rows, key)
+    standing = spark.table(name).select(
+        col(key),
+        struct(*flat.first_by).alias("_order"),
+        struct(*fields).alias("_says"),
+    )
+    earlier = (
+        first.join(standing, on=key, how="inner")
+        .where(struct(*flat.first_by) < col("_order"))
+        .where(~struct(*fields).eqNullSafe(col("_says")))
+        .select(rows.columns)
+    )
+    # A MERGE of nothing would still be a snapshot, and look like a change.
+    if earlier.isEmpty():
+        return False
+    earlier.createOrReplaceTempView("earlier")
+    spark.sql(
+        f"MERGE INTO {name} AS standing USING earlier ON standing.{key} = earlier.{key}"
+        " WHEN MATCHED THEN UPDATE SET *"
+    )
+    return True
 
 
 def _first_of_each(rows: DataFrame, key: str) -> DataFrame:

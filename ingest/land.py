@@ -10,11 +10,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ingest import quarantine
 from ingest.assess import Assessed, Assessment, sha256_of
+from ingest.first_landed import first_landed
 from ingest.rejects import Reject
 from ingest.sources import REGISTRY
 from lakehouse.catalog import CUSTOMERS_TABLE, LAKE_BUCKET, SOURCES, raw_prefix
@@ -24,6 +26,7 @@ from lakehouse.landing import (
     Batch,
     LandedFile,
     batches,
+    landing_alone,
     new_batch_id,
     next_moment,
     object_name,
@@ -163,7 +166,10 @@ def land_files(
     hashes = [sha256_of(file.path) for file in delivered]
     batch_id = new_batch_id(now, " ".join(hashes))
     seen = set() if check or again else _known(settings, source, hashes)
-    with Assessment(settings, source, batch_id, now) as assessment:
+    with (
+        Assessment(settings, source, batch_id, now) as assessment,
+        contextlib.ExitStack() as alone,
+    ):
         found: list[Assessed | FileReport] = []
         for file, sha256 in zip(delivered, hashes, strict=True):
             if sha256 in seen:
@@ -172,7 +178,12 @@ def land_files(
             seen.add(sha256)
             listener = on_file(file.name, file.path.stat().st_size) if on_file else None
             found.append(assessment.read(file.name, file.path, sha256, listener))
-        assessment.finish()
+        if source == "feedback" and not check:
+            # Of two landings under way the second has to know what the first landed.
+            alone.enter_context(landing_alone(settings, source))
+            assessment.finish(partial(first_landed, settings, source))
+        else:
+            assessment.finish()
         stopped = _why_stopped(settings, source, assessment.files)
         together = [quarantine.FileId(file.name, file.sha256) for file in assessment.files]
         reports: list[FileReport] = []

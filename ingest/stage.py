@@ -326,6 +326,23 @@ class RecordStage:
         reason = "given in several records that differ"
         return found + [(file, line, self.key, reason) for file, line in pairs]
 
+    def keys(self) -> pa.Table:
+        """The distinct keys of all staged records."""
+        return self.stage.execute(f"SELECT DISTINCT {self.key} FROM staged").to_arrow_table()
+
+    def contradicting_landed(self, landed: pa.Table) -> list[tuple[int, int, dict[str, Any]]]:
+        """Take out records that say otherwise than the one of their key in ``landed``."""
+        self.stage.register("landed_before", landed)
+        differs = " OR ".join(
+            f"s.{name} IS DISTINCT FROM b.{name}" for name in self.landed if name != self.key
+        )
+        found = self._taken_out(
+            f"SELECT s.* FROM staged AS s JOIN landed_before AS b USING ({self.key})"
+            f" WHERE {differs} ORDER BY file, line"
+        )
+        self.stage.unregister("landed_before")
+        return found
+
     def contradicting(self) -> list[tuple[int, int, dict[str, Any]]]:
         """Take out records that say otherwise than the first of their key: (file, line, record).
 
@@ -334,11 +351,13 @@ class RecordStage:
         if _is_unique(self.stage, self.key):
             return []
         said = ", ".join(f"'{name}': {name}" for name in self.landed if name != self.key)
-        query = (
+        return self._taken_out(
             f"SELECT * EXCLUDE (said, first) FROM (SELECT *, {{{said}}} AS said,"
             f" first_value({{{said}}}) OVER (PARTITION BY {self.key} ORDER BY file, line) AS first"
             " FROM staged) WHERE said IS DISTINCT FROM first ORDER BY file, line"
         )
+
+    def _taken_out(self, query: str) -> list[tuple[int, int, dict[str, Any]]]:
         found = self.stage.execute(query).to_arrow_table().to_pylist()
         self.stage.execute(
             f"DELETE FROM staged WHERE (file, line) IN (SELECT (file, line) FROM ({query}))"

@@ -6,11 +6,15 @@ half-way leaves objects that nobody reads.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
 import re
 import socket
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,14 +151,51 @@ def write_batch(settings: Settings, batch: Batch) -> str:
 
 def batches(settings: Settings, source: str) -> list[Batch]:
     """All visible batches of a source, oldest first."""
+    return [read_batch(settings, source, batch_id) for batch_id in batch_ids(settings, source)]
+
+
+def batch_ids(settings: Settings, source: str) -> list[str]:
+    """Ids of all visible batches of a source, oldest first: one listing, and no batch is read."""
     store = lake_store(settings, LAKE_BUCKET)
-    keys = sorted(
-        found["path"]
-        for page in store.list(batches_prefix(source))
+    prefix = batches_prefix(source)
+    return sorted(
+        found["path"].removeprefix(prefix).removesuffix(".json")
+        for page in store.list(prefix)
         for found in page
         if found["path"].endswith(".json")
     )
-    return [_parse(bytes(store.get(key).bytes())) for key in keys]
+
+
+def read_batch(settings: Settings, source: str, batch_id: str) -> Batch:
+    """One visible batch."""
+    key = f"{batches_prefix(source)}{batch_id}.json"
+    return _parse(bytes(lake_store(settings, LAKE_BUCKET).get(key).bytes()))
+
+
+@contextlib.contextmanager
+def landing_alone(settings: Settings, source: str, seconds: float = 600) -> Iterator[None]:
+    """Let one process of this machine at a time decide what of a source is new, and land it.
+
+    Raises:
+        ServiceUnavailable: another one has been at it for too long.
+
+    """
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.home / f"landing-{source}.lock").open("w") as stream:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                # The kernel's lock: it ends with its holder, however that ends.
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ServiceUnavailable(
+                        f"another landing of {source} has been under way for {seconds:.0f} s",
+                        "let it end, then try again",
+                    ) from None
+                time.sleep(0.05)
+        yield
 
 
 def flattened_batch_ids(settings: Settings, source: str) -> set[str]:

@@ -17,6 +17,8 @@ from lakehouse.settings import Settings
 from streaming.received import Place, Received
 
 SOURCE = "feedback"
+BEFORE_THE_STREAM = datetime.min  # noqa: DTZ901 - all times here are without zone
+"""When a complaint that was landed from a file counts as received."""
 
 
 def source_file(topic: str, partition: int) -> str:
@@ -32,13 +34,22 @@ class Landed:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.digests: dict[str, str] = {}
         """Digest of the rows, by object; the newest batch's word counts."""
-        for batch in landing.batches(settings, SOURCE):
-            self._note(batch)
+        self._batches: set[str] = set()
         self._known: set[int] = set()
         """First 64 bits of every landed id: only what may have landed is looked up."""
-        if self.digests:
-            ids = self._query("SELECT DISTINCT feedback_id FROM landed").fetchall()
-            self._known = {_bits(feedback_id) for (feedback_id,) in ids}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take note of what others have landed meanwhile, files by hand among them."""
+        changed: list[str] = []
+        for batch_id in landing.batch_ids(self._settings, SOURCE):
+            if batch_id not in self._batches:
+                batch = landing.read_batch(self._settings, SOURCE, batch_id)
+                self._note(batch)
+                changed += batch.objects
+        if changed:
+            ids = self._query("SELECT DISTINCT feedback_id FROM landed", objects=changed)
+            self._known.update(_bits(feedback_id) for (feedback_id,) in ids.fetchall())
 
     def add(self, batch: Batch, feedback_ids: Iterable[str]) -> None:
         """Note what this process just landed."""
@@ -84,6 +95,7 @@ class Landed:
         return self._received("SELECT * FROM landed", objects=[key])
 
     def _note(self, batch: Batch) -> None:
+        self._batches.add(batch.batch_id)
         self.digests |= {file.object: file.sha256 for file in batch.files if file.object}
 
     def _received(
@@ -122,5 +134,5 @@ def _landed_row(row: dict[str, Any]) -> Received:
         place = Place(topic, int(partition), row["_source_row"], row["_ingested_at"])
     else:
         # A file's complaint has no place in the stream, and came before all that do.
-        place = Place(row["_source_file"], 0, row["_source_row"], datetime.min)  # noqa: DTZ901
+        place = Place(row["_source_file"], 0, row["_source_row"], BEFORE_THE_STREAM)
     return Received(complaint, place)

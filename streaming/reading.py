@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -52,6 +53,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         linger: seconds that a batch waits to fill; none gets older.
         batch_size: records that end the waiting.
         start_at: where to begin in a partition, given its committed offset.
+        forget: told of a partition that was taken away: whatever was read of it comes again.
         say: writes one line for people.
 
     """
@@ -66,7 +68,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         until_idle: bool,
         linger: float,
         batch_size: int,
-        start_at: Callable[[TopicPartition, int], int] | None = None,
+        start_at: Callable[[TopicPartition, int], int] = lambda _, committed: committed,
+        forget: Callable[[TopicPartition], None] = lambda _: None,
         unfinished: Callable[[], bool] = lambda: False,
         say: Callable[[str], None],
     ) -> None:
@@ -78,30 +81,29 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._linger = linger
         self._batch_size = batch_size
         self._start_at = start_at
+        self._forget = forget
         self._unfinished = unfinished
         self._say = say
         self._pending: Batch = {}
         self._pending_since = 0.0
         self._silent_since: float | None = None
         self._checked_at = time.monotonic()
-        self._rejoining = False
-        self._assigned: set[TopicPartition] = set()
+        self._rebalanced: SimpleQueue[tuple[bool, set[TopicPartition]]] = SimpleQueue()
+        self._assignments = 0
+        self._expelled_at = -1
+        self._unplaced: set[TopicPartition] = set()
         self.is_idle = False
         """Everything that stands in the topic was read."""
-        self.lost: set[TopicPartition] = set()
-        """Partitions taken away since it was last emptied: forget what was read of them."""
         client.subscribe([topic.name], listener=self)
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        """Forget what isn't committed: whoever gets the partition reads it again."""
-        for partition in revoked:
-            self._pending.pop(partition, None)
-            self.lost.add(partition)
+        """Note them: this runs on the client's own thread, where it can't be asked anything."""
+        self._rebalanced.put((False, set(revoked)))
 
     def on_partitions_assigned(self, assigned: Any) -> None:
-        """Note them: this runs on the client's own thread, where it can't be asked anything."""
-        self._rejoining = False
-        self._assigned.update(assigned)
+        """Note them as well."""
+        self._rebalanced.put((True, set(assigned)))
+        self._assignments += 1
 
     def batches(self) -> Iterator[Batch]:
         """Records by partition; an empty batch now and then while nothing comes.
@@ -129,14 +131,29 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _poll(self) -> Batch:
         records: Batch = self._client.poll(timeout_ms=int(POLL_SECONDS * 1000))
-        while self._start_at is not None and self._assigned:
-            partition = self._assigned.pop()
-            # What came along already was read from the committed offset.
-            records.pop(partition, None)
-            if partition in self._client.assignment():
-                committed = self._client.committed(partition) or 0
-                self._client.seek(partition, self._start_at(partition, committed))
+        while not self._rebalanced.empty():
+            is_assigned, partitions = self._rebalanced.get()
+            for partition in partitions:
+                # The client goes on where it was in a partition that it keeps. What was read of it
+                # and isn't committed is forgotten here, so it has to be read again.
+                self._pending.pop(partition, None)
+                self._forget(partition)
+            self._unplaced = partitions if is_assigned else self._unplaced - partitions
+        for partition in self._unplaced & records.keys():
+            del records[partition]
+        for partition in list(self._unplaced):
+            self._place(partition)
         return records
+
+    def _place(self, partition: TopicPartition) -> None:
+        """Begin in a partition where its committed offset says; tried again until it is known."""
+        if partition in self._client.assignment():
+            try:
+                committed = self._client.committed(partition, timeout_ms=2_000) or 0
+                self._client.seek(partition, self._start_at(partition, committed))
+            except KafkaError:
+                return
+        self._unplaced.discard(partition)
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Commit next offsets; False where the partitions went to somebody else meanwhile.
@@ -145,11 +162,15 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             KafkaError: the broker doesn't answer.
 
         """
+        assignments = self._assignments
+        if not self._rebalanced.empty():
+            # Who came back to the group may commit again, also what is another's by now.
+            return False
         positions = {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
         try:
             self._client.commit(positions, timeout_ms=5_000)
         except _NOT_OURS:
-            self._rejoining = True
+            self._expelled_at = assignments
             return False
         return True
 
@@ -186,7 +207,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(map(len, self._pending.values()))
 
     def _at_end(self) -> bool:
-        if self._rejoining:
+        if self._unplaced or not self._rebalanced.empty():
+            return False
+        if self._expelled_at == self._assignments:
+            # Out of the group, until it gets partitions anew.
             return False
         assigned = self._client.assignment()
         if not assigned:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -29,12 +29,15 @@ from lakehouse.landing import Batch as LandedBatch
 from lakehouse.landing import LandedFile
 from lakehouse.settings import Settings
 from streaming import broker
+from streaming.batch_write import BatchWriter
 from streaming.broker import Topic
+from streaming.consume import require_table
 from streaming.dead_letters import Outbox
 from streaming.first_wins import decide
-from streaming.landed import SOURCE, Landed, source_file
+from streaming.landed import BEFORE_THE_STREAM, SOURCE, Landed, source_file
 from streaming.reading import HEALTH_SECONDS, Batch, Reader
 from streaming.received import DeadLetter, Received, receive
+from streaming.table import to_item
 
 BUCKET = 10_000
 """Offsets of one object: some hundred kilobytes."""
@@ -128,11 +131,11 @@ def sink(
             linger=LINGER,
             batch_size=FLUSH_RECORDS // 4,
             start_at=lake.start_at,
+            forget=lake.forget,
             unfinished=lake.is_unfinished,
             say=say,
         )
         for batch in reader.batches():
-            lake.forget(reader.lost)
             lake.add(batch)
             if lake.is_due(0 if reader.is_idle else flush_seconds):
                 if not reader.until_done(partial(lake.flush, reader), _TROUBLE):
@@ -141,7 +144,6 @@ def sink(
             if time.monotonic() > health_at:
                 health_at += HEALTH_SECONDS
                 say(f"{lake.done.landed:,} landed, {lake.done.dead_letters:,} dead letters")
-        lake.forget(reader.lost)
         # Asked to stop, one attempt: what isn't flushed is read again next time.
         reader.until_done(partial(lake.flush, reader), _TROUBLE)
         on_progress(lake.done)
@@ -166,7 +168,7 @@ class Lake:
 
     def start_at(self, partition: TopicPartition, committed: int) -> int:
         """Where to read from: the first offset of the bucket that the committed one stands in."""
-        beginning: int = self._consumer.beginning_offsets([partition])[partition]
+        beginning: int = self._consumer.beginning_offsets([partition], timeout_ms=2_000)[partition]
         start = max(bucket_start(committed), beginning)
         reading = Reading(committed=max(committed, beginning), next_offset=start)
         if start > bucket_start(start):
@@ -177,14 +179,9 @@ class Lake:
         self._readings[partition] = reading
         return start
 
-    def forget(self, lost: set[TopicPartition]) -> None:
-        """Drop what was read of partitions that went to somebody else; empties ``lost``.
-
-        Partitions that came back meanwhile were read anew from :meth:`start_at`.
-        """
-        for partition in lost - self._consumer.assignment():
-            self._readings.pop(partition, None)
-        lost.clear()
+    def forget(self, partition: TopicPartition) -> None:
+        """Drop what was read of a partition: whoever gets it reads it anew."""
+        self._readings.pop(partition, None)
 
     def add(self, batch: Batch) -> None:
         """Take in records, in the order of their offsets."""
@@ -228,15 +225,17 @@ class Lake:
         if not reader.commit({tp: reading.committed for tp, reading in self._readings.items()}):
             self._give_up()
             return
-        self._settle()
-        files = [
-            file
-            for partition, reading in self._readings.items()
-            for bucket in reading.buckets.values()
-            if (file := self._write(partition, bucket)) is not None
-        ]
-        if files:
-            self._publish(files)
+        with landing.landing_alone(self._settings, SOURCE, seconds=5):
+            self._landed.refresh()
+            self._settle()
+            files = [
+                file
+                for partition, reading in self._readings.items()
+                for bucket in reading.buckets.values()
+                if (file := self._write(partition, bucket)) is not None
+            ]
+            if files:
+                self._publish(files)
         if not reader.commit({tp: reading.next_offset for tp, reading in self._readings.items()}):
             self._give_up()
             return
@@ -255,7 +254,8 @@ class Lake:
         """Decide which of the new complaints come first under their ids; refuse the others."""
         incoming = [row for reading in self._readings.values() for row in reading.unsettled]
         incoming.sort(key=lambda row: row.place.received_at)
-        decision = decide(incoming, self._landed.elsewhere(incoming))
+        standing = self._landed.elsewhere(incoming)
+        decision = decide(incoming, standing)
         refused = [letter for reading in self._readings.values() for letter in reading.refused]
         committed = {tp.partition: reading.committed for tp, reading in self._readings.items()}
         conflicts = [
@@ -266,6 +266,7 @@ class Lake:
             or letter.place.offset >= committed.get(letter.place.partition, 0)
         ]
         self._outbox.send(refused + conflicts)
+        self._correct_dynamodb(incoming, standing)
         by_partition = {tp.partition: reading for tp, reading in self._readings.items()}
         for row in decision.store:
             bucket = by_partition[row.place.partition].bucket(row.place.offset)
@@ -285,6 +286,26 @@ class Lake:
         )
         for reading in self._readings.values():
             reading.unsettled, reading.refused = [], []
+
+    def _correct_dynamodb(
+        self, incoming: Iterable[Received], standing: Mapping[str, Received]
+    ) -> None:
+        """Let DynamoDB have what a file says, where the stream says otherwise.
+
+        The table's readers see the stream only, and may have stored what came second.
+        """
+        first = {
+            row.complaint.feedback_id: found
+            for row in incoming
+            if (found := standing.get(row.complaint.feedback_id))
+            and found.place.received_at == BEFORE_THE_STREAM
+            and found.same_content != row.same_content
+        }
+        if not first:
+            return
+        endpoint = self._settings.aws_endpoint or "AWS"
+        with BatchWriter(require_table(self._settings), endpoint=endpoint, patience=5) as writer:
+            writer.write([to_item(row) for row in first.values()])
 
     def _write(self, partition: TopicPartition, bucket: Bucket) -> LandedFile | None:
         """Write a bucket's object if its rows are not what has landed under its name."""

@@ -84,7 +84,13 @@ def consume(until_idle: UntilIdle = False, as_json: Json = False) -> None:
     )
 
 
-def sink(until_idle: UntilIdle = False, as_json: Json = False) -> None:
+def sink(
+    until_idle: UntilIdle = False,
+    flush_seconds: Annotated[
+        float, typer.Option(min=0, help="Longest time until a complaint stands in landing.")
+    ] = 30,
+    as_json: Json = False,
+) -> None:
     """Bring complaints from Kafka into the lake's landing."""
     from streaming.reading import stopped_by_signals
     from streaming.sink import sink as run
@@ -94,6 +100,7 @@ def sink(until_idle: UntilIdle = False, as_json: Json = False) -> None:
             settings(),
             until_idle,
             stop=stop,
+            flush_seconds=flush_seconds,
             say=progress.print,
             on_progress=lambda so_far: shown.update(f"{so_far.landed:,} complaints landed"),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ingest.first_landed import ORDER
 from ingest.flat_table import LINEAGE, FlatTable
 from lakehouse.catalog import COMPLAINTS
 
@@ -59,5 +60,7 @@ FLAT_TABLES = (
         },
         flatten=flatten_complaints,
         key="feedback_id",
+        # By the time of a message, not of its reading: partitions are read at their own pace.
+        first_by=ORDER,
     ),
 )

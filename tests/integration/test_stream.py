@@ -191,7 +191,7 @@ def test_a_day_of_a_category_is_read_through_the_index(settings: Settings) -> No
 @pytest.mark.parametrize("command", ["consume", "sink", "produce"])
 def test_sigterm_stops_within_ten_seconds(settings: Settings, command: str) -> None:
     before = status(settings)["topic"]["messages"]
-    process = start(settings, command)
+    process = start(settings, command, *(["--flush-seconds", "1"] if command == "sink" else []))
     if command == "produce":
         wait_until(lambda: status(settings)["topic"]["messages"] > before)
     else:
@@ -223,11 +223,11 @@ def message(**changes: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
-def start(settings: Settings, command: str) -> subprocess.Popen[bytes]:
+def start(settings: Settings, *command: str) -> subprocess.Popen[bytes]:
     program = Path(sys.executable).parent / "discover"
     environment = {**os.environ, "DISCOVER_HOME": str(settings.home)}
     return subprocess.Popen(
-        [str(program), "stream", command], env=environment, stderr=subprocess.DEVNULL
+        [str(program), "stream", *command], env=environment, stderr=subprocess.DEVNULL
     )
 
 

@@ -1,0 +1,208 @@
+"""Brokers and stores that go away, and readers that come and go: they wait, and lose nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lakehouse import services
+from lakehouse.settings import Settings
+from streaming import broker
+from streaming.produce import produce
+from streaming.status import status
+from tests.faults.streams import READERS, Kills, Sent, finish, stores
+
+SEED = 411_000
+STOPS_WITHIN = 10
+
+
+@pytest.fixture(autouse=True)
+def _short_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joining a group takes half the session's time-out on the embedded broker."""
+    monkeypatch.setattr(broker, "SESSION_TIMEOUT_MS", 1_500)
+
+
+class Running(threading.Thread):
+    """One reader that goes on until told to stop, and what it said."""
+
+    def __init__(self, command: str, settings: Settings) -> None:
+        super().__init__(daemon=True)
+        self._read, self._settings = READERS[command], settings
+        self._options: dict[str, Any] = {"flush_seconds": 0.5} if command == "sink" else {}
+        self._stop_it = threading.Event()
+        self.said: list[str] = []
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._read(self._settings, stop=self._stop_it, say=self.said.append, **self._options)
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+
+    def stop(self) -> float:
+        """Ask it to stop; the seconds that it took."""
+        asked = time.monotonic()
+        self._stop_it.set()
+        self.join(timeout=60)
+        assert not self.is_alive()
+        assert self.error is None
+        return time.monotonic() - asked
+
+
+@contextlib.contextmanager
+def running(settings: Settings, *commands: str) -> Iterator[list[Running]]:
+    readers = [Running(command, settings) for command in commands]
+    for reader in readers:
+        reader.start()
+    try:
+        yield readers
+    finally:
+        for reader in readers:
+            reader.stop()
+
+
+@contextlib.contextmanager
+def frozen(settings: Settings, name: str) -> Iterator[None]:
+    """A service that still takes connections and answers none."""
+    process = service(settings, name)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def service(settings: Settings, name: str) -> psutil.Process:
+    (state,) = services.status(settings.home, [name])
+    assert state.pid is not None
+    return psutil.Process(state.pid)
+
+
+def test_a_broker_that_was_killed_is_waited_for(settings: Settings, broker_service: str) -> None:
+    before = status(settings)
+    producing = Producing(settings, count=300, rate=60)
+    with running(settings, "consume", "sink") as readers:
+        produce(settings, 20, rate=0)
+        wait_until(lambda: lag(settings, "dynamodb") == 0 and lag(settings, "lake") == 0)
+        producing.start()
+        time.sleep(1)
+        service(settings, broker_service).kill()
+        wait_until(lambda: all(reader.said for reader in readers))
+        services.up(settings.home, [broker_service])
+        producing.join(timeout=60)
+        assert producing.sent == 300
+        wait_until(lambda: lag(settings, "dynamodb") == 0 and lag(settings, "lake") == 0)
+    for reader in readers:
+        assert len(reader.said) == 2, reader.said
+        assert "does not answer" in reader.said[0]
+    after = status(settings)
+    assert after["dynamodb"]["items"] - before["dynamodb"]["items"] == 320
+    assert after["lake"]["rows"] - before["lake"]["rows"] == 320
+    assert after["dead_letters"] == before["dead_letters"]
+
+
+@pytest.mark.parametrize("away", ["ministack", "broker"])
+def test_one_that_is_away_is_said_once_and_nothing_is_committed(
+    settings: Settings, broker_service: str, away: str
+) -> None:
+    command, group = ("consume", "dynamodb") if away == "ministack" else ("sink", "lake")
+    name = broker_service if away == "broker" else away
+    with running(settings, command) as (reader,):
+        produce(settings, 20, rate=0)
+        wait_until(lambda: lag(settings, group) == 0)
+        if away == "ministack":
+            with frozen(settings, name):
+                produce(settings, 60, rate=0)
+                wait_until(lambda: bool(reader.said))
+                time.sleep(1)
+                assert lag(settings, group) == 60
+                assert len(reader.said) == 1, reader.said
+            wait_until(lambda: lag(settings, group) == 0)
+        else:
+            with frozen(settings, name):
+                wait_until(lambda: bool(reader.said))
+            wait_until(lambda: len(reader.said) == 2)
+            produce(settings, 60, rate=0)
+            wait_until(lambda: lag(settings, group) == 0)
+    assert len(reader.said) == 2, reader.said
+    assert "does not answer" in reader.said[0]
+    assert "nothing is committed" in reader.said[0]
+
+
+@pytest.mark.parametrize("away", ["ministack", "broker"])
+def test_asked_to_stop_while_one_is_away_it_stops(
+    settings: Settings, broker_service: str, away: str
+) -> None:
+    """Nothing of what was under way is committed, and all of it comes again."""
+    with running(settings, "consume", "sink") as readers:
+        produce(settings, 40, rate=0)
+        wait_until(lambda: lag(settings, "dynamodb") == 0 and lag(settings, "lake") == 0)
+        produce(settings, 40, rate=0)
+        with frozen(settings, broker_service if away == "broker" else away):
+            time.sleep(2.5)
+            assert max(reader.stop() for reader in readers) < STOPS_WITHIN
+    finish(settings)
+    assert status(settings)["groups"] == {"dynamodb": {"lag": 0}, "lake": {"lag": 0}}
+
+
+def test_readers_that_come_and_go_hand_over_without_double_writes(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Two of each group; the second is killed in the middle of its partitions, again and again."""
+    finish(settings)
+    before = stores(settings, tmp_path, mart=False)
+    sent = Sent()
+    with (
+        running(settings, "consume", "sink"),
+        Kills(settings, tmp_path / "readers.log", SEED) as kills,
+    ):
+        for number in range(3):
+            sent.more(settings, 100, SEED + number)
+            kills.round({"consume": None, "sink": None})
+        sent.more(settings, 100, SEED + 3)
+        wait_until(lambda: lag(settings, "dynamodb") == 0 and lag(settings, "lake") == 0)
+    after = stores(settings, tmp_path, mart=False)
+    expected = Counter(
+        (complaint.feedback_id, complaint.content_hash) for complaint in sent.complaints.values()
+    )
+    for store in ("dynamodb", "landing", "raw"):
+        was, now = Counter(getattr(before, store)), Counter(getattr(after, store))
+        assert now - was == expected, store
+        assert was - now == Counter(), store
+    assert after.dead_letters - before.dead_letters == sent.refused
+
+
+class Producing(threading.Thread):
+    """Complaints at a rate, beside what else happens."""
+
+    def __init__(self, settings: Settings, count: int, rate: float) -> None:
+        super().__init__(daemon=True)
+        self._settings, self._count, self._rate = settings, count, rate
+        self.sent = 0
+
+    def run(self) -> None:
+        self.sent = produce(self._settings, self._count, self._rate).sent
+
+
+def lag(settings: Settings, group: str) -> int:
+    topic, _ = broker.require_topics(settings)
+    name = {"dynamodb": "discover.dynamodb", "lake": "discover.lake"}[group]
+    (committed,) = broker.committed(settings, topic.group(name))
+    spans = broker.spans(settings, topic)
+    return sum(span.end - max(committed.get(tp, 0), span.first) for tp, span in spans.items())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -1,0 +1,141 @@
+"""What a rebalance interrupts is read again, and nothing that wasn't stored is committed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
+from kafka.structs import MemberState
+
+from lakehouse.settings import load
+from streaming import reading
+from streaming.broker import Topic
+from streaming.reading import Reader
+
+P = TopicPartition("customer_feedback", 0)
+
+
+class Client:
+    """A consumer of one partition that goes on where it was, as kafka-python does."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.at = 0
+        self.stands = 0
+        self.commits: list[int] = []
+        self.listener: Any = None
+        self.silent = 0
+
+    def subscribe(self, _topics: Any, listener: Any) -> None:
+        self.listener = listener
+        listener.on_partitions_assigned({P})
+
+    def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        """Ten records."""
+        first, self.at = self.at, min(self.at + 10, self.end)
+        records = [SimpleNamespace(offset=offset) for offset in range(first, self.at)]
+        return {P: records} if records else {}
+
+    def rebalance(self) -> None:
+        """The partition goes and comes back; the client keeps its position."""
+        self.listener.on_partitions_revoked({P})
+        self.listener.on_partitions_assigned({P})
+
+    def committed(self, _partition: TopicPartition, timeout_ms: int) -> int | None:
+        if self.silent:
+            self.silent -= 1
+            raise KafkaTimeoutError
+        return self.stands or None
+
+    def commit(self, offsets: Any, timeout_ms: int) -> None:
+        self.stands = offsets[P].offset
+        self.commits.append(self.stands)
+
+    def seek(self, _partition: TopicPartition, offset: int) -> None:
+        self.at = offset
+
+    def assignment(self) -> set[TopicPartition]:
+        return {P}
+
+    def highwater(self, _partition: TopicPartition) -> int:
+        return self.end
+
+    def position(self, _partition: TopicPartition, timeout_ms: int) -> int:
+        return self.at
+
+    def group_metadata(self) -> Any:
+        return SimpleNamespace(state=MemberState.STABLE)
+
+    def beginning_offsets(self, _partitions: Any, timeout_ms: int) -> dict[TopicPartition, int]:
+        return {P: 0}
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(reading.broker, "listens", lambda _: True)
+
+    def made(client: Client, **options: Any) -> Reader:
+        return Reader(
+            client,
+            Topic(P.topic, "topic", (P,)),
+            load(tmp_path, "local"),
+            stop=threading.Event(),
+            until_idle=True,
+            say=lambda _: None,
+            **{"linger": 60, "batch_size": 1000, **options},
+        )
+
+    return made
+
+
+def read(reader: Reader, *, during: Any = lambda _: None) -> list[int]:
+    """Offsets that a consumer stored, in order; it commits each batch after that."""
+    stored: list[int] = []
+    for batch in reader.batches():
+        for records in batch.values():
+            stored += [record.offset for record in records]
+            during(stored)
+            reader.commit({P: records[-1].offset + 1})
+    return stored
+
+
+def test_what_waited_for_its_batch_is_read_again(make: Any) -> None:
+    client = Client(50)
+    polls = iter([None, None, client.rebalance])
+    real = client.poll
+
+    def poll(timeout_ms: int) -> Any:
+        """The third one brings records that the client had fetched before it lost its place."""
+        if step := next(polls, None):
+            step()
+        return real(timeout_ms)
+
+    client.poll = poll  # type: ignore[method-assign]
+    assert read(make(client)) == list(range(50))
+    assert client.commits == [50]
+
+
+def test_a_batch_that_a_rebalance_overtook_is_not_committed_and_comes_again(make: Any) -> None:
+    client = Client(30)
+    overtaken: list[int] = []
+
+    def during(stored: list[int]) -> None:
+        if not overtaken:
+            overtaken.extend(stored)
+            client.rebalance()
+
+    stored = read(make(client, batch_size=10, linger=0), during=during)
+    assert overtaken == list(range(10))
+    assert stored == [*range(10), *range(30)]
+    assert client.commits == [10, 20, 30]
+
+
+def test_a_broker_that_does_not_tell_the_position_is_asked_again(make: Any) -> None:
+    client = Client(20)
+    client.stands, client.silent = 5, 3
+    assert read(make(client)) == list(range(5, 20))
