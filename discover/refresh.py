@@ -22,7 +22,7 @@ from discover.publish import (
 from lakehouse import catalog
 from lakehouse.clients import lake_answers
 from lakehouse.errors import DiscoverError, GateFailed, InputRejected, ServiceUnavailable
-from lakehouse.landing import batches
+from lakehouse.landing import batch_ids
 from lakehouse.settings import Settings
 from lakehouse.today import latest_day
 from lakehouse.users import read_grants
@@ -390,10 +390,7 @@ def _is_current(published: Manifest, inputs: dict[str, str], code: str) -> bool:
 
 def fingerprint_inputs(settings: Settings) -> dict[str, str]:
     """One digest a source over the batches that stand in landing, and one of the entitlements."""
-    prints = {
-        source: _digest(batch.batch_id for batch in batches(settings, source))
-        for source in catalog.SOURCES
-    }
+    prints = {source: _digest(batch_ids(settings, source)) for source in catalog.SOURCES}
     prints["entitlements"] = _digest(str(grant) for grant in read_grants(settings.home))
     return prints
 

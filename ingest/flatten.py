@@ -84,11 +84,15 @@ def _merge_small_files(settings: Settings, spark: SparkSession, flat: FlatTable)
 
 def pending_batches(settings: Settings, source: str) -> list[Batch]:
     """Batches that the raw tables do not hold yet, oldest first; of snapshots the newest alone."""
-    batches = landing.batches(settings, source)
-    if batches and batches[-1].snapshot:
-        batches = batches[-1:]
+    ids = landing.batch_ids(settings, source)
+    if REGISTRY[source].SNAPSHOT:
+        ids = ids[-1:]
     flattened = landing.flattened_batch_ids(settings, source)
-    return [batch for batch in batches if batch.batch_id not in flattened]
+    return [
+        landing.read_batch(settings, source, batch_id)
+        for batch_id in ids
+        if batch_id not in flattened
+    ]
 
 
 def write(spark: SparkSession, flat: FlatTable, batches: Sequence[Batch]) -> FlattenedTable:

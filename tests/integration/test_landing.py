@@ -165,6 +165,17 @@ def test_same_bytes_again_change_nothing(own: Settings, tmp_path: Path) -> None:
     assert len(landing.batches(own, "atm")) == before
 
 
+def test_what_is_known_is_not_read_a_second_time(
+    own: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = atm(tmp_path, "once.csv", "1,2026-03-06 10:00:00,40,withdrawal,6")
+    land.land(own, "atm", [path])
+    # Opening what assesses files would cost more than all else that a day without news does.
+    monkeypatch.setattr(land, "Assessment", None)
+    report = land.land(own, "atm", [path])
+    assert [file.state for file in report.files] == ["known"]
+
+
 def test_an_older_snapshot_delivered_again_is_news(own: Settings, tmp_path: Path) -> None:
     def deliver(score: int) -> str | None:
         path = tmp_path / f"{score}.json"
