@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from discover.build import build
 from discover.refresh import refresh
 from lakehouse.duck import connect_published
+from lakehouse.users import read_grants
 from lakehouse.versions import Versions
 
 if TYPE_CHECKING:
@@ -93,6 +96,27 @@ def test_the_same_again_is_unchanged(published: Published) -> None:
     assert report.documents["puts"] == 0
     assert report.orphans == published.report.orphans
     assert Versions(published.settings.home).require_current() == before
+
+
+def test_a_second_build_parses_nothing_that_is_as_it_was(
+    published: Published, tmp_path: Path
+) -> None:
+    parsed = tmp_path / "work_parsed.msgpack"
+    written = []
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        built = build(
+            published.settings,
+            # Every run builds into another file.
+            marts_file=tmp_path / run / "marts.duckdb",
+            work_dir=tmp_path / "work",
+            entitlements=read_grants(published.settings.home),
+        )
+        assert (built.failures, built.tables) == ([], published.report.tables)
+        semantic = tmp_path / "work" / "target" / "semantic_manifest.json"
+        written.append((parsed.stat().st_mtime_ns, json.loads(semantic.read_text())))
+        shutil.rmtree(tmp_path / "work")
+    assert written[1] == written[0]
 
 
 def test_a_part_is_built_aside_without_the_rest(published: Published) -> None:
