@@ -128,7 +128,11 @@ def dynamodb(settings: Settings) -> DynamoDBClient:
 
 def bedrock_agent(settings: Settings) -> AgentsforBedrockClient:
     """Bedrock's control plane: knowledge bases, data sources, ingestion jobs."""
-    client: AgentsforBedrockClient = _client(settings, "bedrock-agent", settings.aws_endpoint)
+    # The emulator ingests within the call that starts a job: a hundred thousand documents take it
+    # a minute, on a busy machine several, and a second try would only begin anew.
+    client: AgentsforBedrockClient = _client(
+        settings, "bedrock-agent", settings.aws_endpoint, read_timeout=600
+    )
     return client
 
 
