@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("generate", "flatten", "scale", "mutants")
+NAMES = ("generate", "flatten", "scale", "refresh", "kill", "mutants")
 
 
 def main(*names: str) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.supervise import written_bytes
 from lakehouse import services
 from lakehouse.settings import DEFAULT_HOME, REPOSITORY, Settings, load
 
@@ -33,7 +34,12 @@ class Measured:
     cpu_seconds: float
     seconds: float
     peak_mb: int
+    written_mb: float
+    """What the tree wrote to files, as the kernel counts it: by pages, network and pipes apart."""
     services_cpu_seconds: float
+    services_written_mb: float
+    output: str
+    """What it printed."""
 
 
 class Bench:
@@ -56,7 +62,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "result.json"
             environment = _with_bytecode(environment or os.environ)
-            before = self._services_cpu()
+            before = self._services_used()
             done = subprocess.run(
                 [PYTHON, "-m", "benchmarks.supervise", str(result), *command],
                 env=environment,
@@ -67,16 +73,25 @@ class Bench:
             )
             if done.returncode:
                 raise RuntimeError(f"{' '.join(command)[:200]}: {done.stderr[-2000:]}")
-            used = self._services_cpu() - before
-            return Measured(**json.loads(result.read_text()), services_cpu_seconds=round(used, 2))
+            cpu, written = (
+                now - then for now, then in zip(self._services_used(), before, strict=True)
+            )
+            return Measured(
+                **json.loads(result.read_text()),
+                services_cpu_seconds=round(cpu, 2),
+                services_written_mb=round(written / 1e6, 1),
+                output=done.stdout,
+            )
 
     def discover(self, *arguments: str) -> Measured:
         """Run a command of ours in this home."""
         return self.run(DISCOVER, "--home", str(self.home), *arguments)
 
-    def _services_cpu(self) -> float:
+    def _services_used(self) -> tuple[float, int]:
+        """CPU seconds and bytes written of all services, since they were started."""
         times = [process.cpu_times() for process in self.services]
-        return sum(time.user + time.system for time in times)
+        cpu = sum(time.user + time.system for time in times)
+        return cpu, sum(written_bytes(process.pid) for process in self.services)
 
 
 @contextlib.contextmanager

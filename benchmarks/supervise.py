@@ -2,7 +2,8 @@
 
 CPU is what the kernel charged every process of the tree, orphans included, because they are handed
 to this process. Memory is the tree's proportional set size, sampled (a page that several share
-counts once), or the largest single process's resident size where that was more.
+counts once), or the largest single process's resident size where that was more. What was written
+is what the kernel counted for this process, which takes over the count of every child that ends.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def main(result: str, *command: str) -> int:
     """Write ``result`` and return the command's exit code."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_BECOME_PARENT_OF_ORPHANS, 1, 0, 0, 0)
+    before = written_bytes(os.getpid())
     began = time.monotonic()
     child = subprocess.Popen(command)
     memory = _Memory()
@@ -46,9 +48,21 @@ def main(result: str, *command: str) -> int:
         "cpu_seconds": round(cpu, 2),
         "seconds": round(seconds, 2),
         "peak_mb": round(max(memory.peak, largest) / 2**20),
+        "written_mb": round((written_bytes(os.getpid()) - before) / 1e6, 1),
     }
     Path(result).write_text(json.dumps(document))
     return code
+
+
+def written_bytes(pid: int) -> int:
+    """Bytes that a process and its ended children sent to disks; 0 where no kernel says so."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(": ") for line in lines)
+    # Of a file that is removed before its pages went to the disk, they never do.
+    return int(counts["write_bytes"]) - int(counts["cancelled_write_bytes"])
 
 
 class _Memory(threading.Thread):

@@ -173,26 +173,38 @@ def day2(load: Callable[[], Settings]) -> None:
 
 def _deliver_day2(settings: Settings, first: Path) -> Any:
     """Make the second delivery; the same again when it is made twice."""
-    from ingest.generate import generate
-
     end = date.fromisoformat(first.name) + timedelta(days=1)
     folder = settings.home / "demo" / "day2"
-    shutil.rmtree(folder, ignore_errors=True)
-    generate(CUSTOMERS, 1, SEED + 1, folder, end)
-    profiles = json.loads((first / "credit_bureau" / "credit_data.json").read_text())
-    changed = profiles[::100]
-    for profile in changed:
-        profile["credit_score"] = min(900, profile["credit_score"] + 15)
-    credit = folder / "credit_bureau" / "credit_data.json"
-    credit.write_text(json.dumps(profiles))
-    good = folder / "atm" / "atm_activity.csv"
+    credit, good, changed = deliver_next_day(first, folder, CUSTOMERS, SEED + 1, end)
     broken = folder / "atm" / "atm_renamed_column.csv"
     broken.write_bytes(good.read_bytes()[: good.stat().st_size // 2].replace(b"amount", b"amt", 1))
     out.print(
-        f"delivered: one day of ATM activity ({end}), {len(changed)} changed credit profiles, "
+        f"delivered: one day of ATM activity ({end}), {changed} changed credit profiles, "
         "one ATM file with a renamed column"
     )
     return {"folder": folder, "credit_bureau": [str(credit)], "atm": [str(good), str(broken)]}
+
+
+def deliver_next_day(
+    before: Path, folder: Path, customers: int, seed: int, end: date
+) -> tuple[Path, Path, int]:
+    """Make the delivery of the day after ``before``: its ATM file, 1 % of the profiles changed.
+
+    Returns:
+        The credit file, the ATM file, and how many profiles changed.
+
+    """
+    from ingest.generate import ATM_FILE, CREDIT_FILE, generate
+
+    shutil.rmtree(folder, ignore_errors=True)
+    generate(customers, 1, seed, folder, end)
+    profiles = json.loads((before / CREDIT_FILE).read_text())
+    changed = profiles[::100]
+    for profile in changed:
+        profile["credit_score"] = min(900, profile["credit_score"] + 15)
+    credit = folder / CREDIT_FILE
+    credit.write_text(json.dumps(profiles))
+    return credit, folder / ATM_FILE, len(changed)
 
 
 def _redelivered(settings: Settings, delivered: Path) -> dict[str, list[str]] | None:
