@@ -64,15 +64,19 @@ def build(
 
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    grants = json.dumps({"entitlements": [asdict(grant) for grant in entitlements]})
+    values = {
+        "entitlements": [asdict(grant) for grant in entitlements],
+        "timezone": settings.timezone,
+    }
     parsed = work_dir.with_name(f"{work_dir.name}_parsed.msgpack")
     # Parsing costs a quarter of a build. dbt takes from there what is still as it was, and nothing
     # where another dbt wrote it, or other grants or settings were in force.
     known = ["--partial-parse-file-path", str(parsed)] if parsed.exists() else []
+    variables = ("--vars", json.dumps(values))
     results = run_dbt(
         settings,
         # Unit tests prove the models, not the data: they run with the project's own tests.
-        ["build", "--exclude-resource-type", "unit_test", "--vars", grants, *known, *args],
+        ["build", "--exclude-resource-type", "unit_test", *variables, *known, *args],
         target="local",
         work_dir=work_dir,
         environment={

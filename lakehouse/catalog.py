@@ -66,6 +66,7 @@ MART_KEYS = {
     "fct_atm_transactions": ("transaction_id",),
     "fct_atm_daily": ("transaction_date", "transaction_hour", "transaction_type", "city"),
     "fct_complaints": ("feedback_id",),
+    "fct_credit_history": ("customer_id", "valid_from_utc"),
     "fct_unknown_customers": ("customer_id",),
     "entitlements": ("user_name", "group_type", "group_value"),
 }

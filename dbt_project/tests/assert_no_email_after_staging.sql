@@ -1,14 +1,18 @@
 -- An e-mail address goes no further than staging: no column of an intermediate
--- model or a mart may be named for one.
+-- model, a snapshot or a mart may be named for one.
 {% set downstream = [
     ref('int_loans_summed_to_customers'),
     ref('int_atm_transactions_summed_to_customers'),
+    ref('int_credit_profiles_joined_to_customers'),
+    ref('snap_core_banking__customers'),
+    ref('snap_credit_bureau__credit_profiles'),
     ref('dim_customers'),
     ref('fct_customers'),
     ref('fct_loans'),
     ref('fct_atm_transactions'),
     ref('fct_atm_daily'),
     ref('fct_complaints'),
+    ref('fct_credit_history'),
     ref('fct_unknown_customers'),
     ref('entitlements'),
 ] %}

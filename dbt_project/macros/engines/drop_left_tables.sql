@@ -11,15 +11,18 @@
 {%- endmacro %}
 
 {% macro trino__drop_left_tables() -%}
-    {%- if execute and flags.WHICH in ('build', 'run', 'test') -%}
-        {%- set left = run_query(
-            "select table_name from " ~ target.database ~ ".information_schema.tables where table_schema = '"
-            ~ target.schema ~ "' and table_type = 'BASE TABLE' and table_name like '%!_!_dbt!_tmp' escape '!'"
-        ).columns[0].values() -%}
-        {%- for name in left -%}
-            {%- do adapter.drop_relation(
-                api.Relation.create(database=target.database, schema=target.schema, identifier=name, type='table')
-            ) -%}
+    {%- if execute and flags.WHICH in ('build', 'run', 'test', 'snapshot', 'seed') -%}
+        {%- for schema in graph.nodes.values() | map(attribute='schema') | unique -%}
+            {%- set left = run_query(
+                "select table_name from " ~ target.database ~ ".information_schema.tables where table_schema = '"
+                ~ schema ~ "' and table_type = 'BASE TABLE' and table_name like '%!_!_dbt!_tmp' escape '!'"
+            ).columns[0].values() -%}
+            {%- for name in left -%}
+                {%- do log('dropping ' ~ schema ~ '.' ~ name ~ ', which a killed build left', info=true) -%}
+                {%- do adapter.drop_relation(
+                    api.Relation.create(database=target.database, schema=schema, identifier=name, type='table')
+                ) -%}
+            {%- endfor -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

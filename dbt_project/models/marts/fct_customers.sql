@@ -8,19 +8,13 @@ customers as (
 
 credit_profiles as (
 
-    select * from {{ ref('stg_credit_bureau__credit_profiles') }}
+    select * from {{ ref('int_credit_profiles_joined_to_customers') }}
 
 ),
 
 credit_bands as (
 
     select * from {{ ref('credit_bands') }}
-
-),
-
-loan_sums as (
-
-    select * from {{ ref('int_loans_summed_to_customers') }}
 
 ),
 
@@ -35,16 +29,15 @@ joined as (
     select
         customers.*,
 
-        coalesce(credit_profiles.credit_record_status, 'absent')
-            as credit_record_status,
+        credit_profiles.credit_record_status,
         credit_profiles.credit_score,
         credit_bands.credit_band,
         credit_profiles.delinquencies,
 
-        loan_sums.loan_count,
-        loan_sums.loan_total,
+        credit_profiles.loan_count,
+        credit_profiles.loan_total,
         {% for loan_type in loan_types() -%}
-        loan_sums.{{ loan_type }}_loan_total,
+        credit_profiles.{{ loan_type }}_loan_total,
         {% endfor %}
         coalesce(transaction_sums.atm_transaction_count, 0)
             as atm_transaction_count,
@@ -58,16 +51,13 @@ joined as (
 
     from customers
 
-    left join credit_profiles
+    inner join credit_profiles
         on customers.customer_id = credit_profiles.customer_id
 
     left join credit_bands
         on
             credit_profiles.credit_score
             between credit_bands.score_minimum and credit_bands.score_maximum
-
-    left join loan_sums
-        on customers.customer_id = loan_sums.customer_id
 
     left join transaction_sums
         on customers.customer_id = transaction_sums.customer_id
@@ -93,12 +83,10 @@ final as (
         delinquencies,
 
         ---------- loans
-        {{ zero_unless_quarantined('loan_count', 'bigint') }} as loan_count,
-        {{ zero_unless_quarantined('loan_total', 'decimal(18, 2)') }}
-            as loan_total,
+        loan_count,
+        loan_total,
         {% for loan_type in loan_types() -%}
-        {{ zero_unless_quarantined(loan_type ~ '_loan_total', 'decimal(18, 2)') }}
-            as {{ loan_type }}_loan_total,
+        {{ loan_type }}_loan_total,
         {% endfor %}
         ---------- ATM activity
         atm_transaction_count,

@@ -105,10 +105,21 @@ def test_the_build_after_one_whose_trino_was_killed_is_right(project: Project) -
 
 
 def test_what_a_killed_unit_test_left_does_not_stand_in_its_way(project: Project) -> None:
-    unit_test = "a_complaint_without_a_time_has_no_day"
-    project.warehouse.sql(f"CREATE TABLE discover.{unit_test}__dbt_tmp AS SELECT 1 AS left_over")
-    assert not_good(project.dbt("build", "--select", unit_test)) == {}
-    assert project.warehouse.sql("SHOW TABLES FROM discover LIKE '%!_!_dbt!_tmp' ESCAPE '!'") == []
+    left = {
+        "fct_complaints": "discover.a_complaint_without_a_time_has_no_day",
+        "int_atm_transactions_summed_to_customers": (
+            "discover_intermediate.deposits_and_withdrawals_are_told_apart"
+        ),
+    }
+    for name in left.values():
+        project.warehouse.sql(f"CREATE TABLE {name}__dbt_tmp AS SELECT 1 AS left_over")
+    results = project.dbt("build", "--select", *left)
+    assert not_good(results) == {}
+    assert {name.partition(".")[2] for name in left.values()} <= {r.node.name for r in results}
+    assert project.warehouse.sql(
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_name LIKE '%!_!_dbt!_tmp' ESCAPE '!'"
+    ) == []
 
 
 def test_a_second_batch_adds_its_rows_and_reads_only_the_months_that_it_names(

@@ -17,7 +17,10 @@ renamed as (
         -- spaces on DuckDB.
         trim(both ' ' from name) as customer_name,
         lower(trim(both ' ' from email)) as customer_email,
-        trim(both ' ' from city) as city
+        trim(both ' ' from city) as city,
+
+        ---------- timestamps
+        _ingested_at as ingested_at_utc
 
     from source
 

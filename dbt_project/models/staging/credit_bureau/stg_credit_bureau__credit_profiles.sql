@@ -36,7 +36,10 @@ renamed as (
 
         ---------- numerics
         cast(credit_score as integer) as credit_score,
-        cast(delinquencies as integer) as delinquencies
+        cast(delinquencies as integer) as delinquencies,
+
+        ---------- timestamps
+        _ingested_at as ingested_at_utc
 
     from ranked
 

@@ -1,0 +1,100 @@
+with
+
+customers as (
+
+    select * from {{ ref('snap_core_banking__customers') }}
+
+),
+
+credit_profiles as (
+
+    select * from {{ ref('snap_credit_bureau__credit_profiles') }}
+
+),
+
+city_locations as (
+
+    select * from {{ ref('city_locations') }}
+
+),
+
+credit_bands as (
+
+    select * from {{ ref('credit_bands') }}
+
+),
+
+-- A range of the history is one in which neither city nor profile changed.
+overlapping as (
+
+    select
+        credit_profiles.*,
+        customers.city,
+        greatest(credit_profiles.dbt_valid_from, customers.dbt_valid_from)
+            as valid_from_utc,
+        least(
+            coalesce(credit_profiles.dbt_valid_to, customers.dbt_valid_to),
+            coalesce(customers.dbt_valid_to, credit_profiles.dbt_valid_to)
+        ) as valid_to_utc
+
+    from credit_profiles
+
+    inner join customers
+        on
+            credit_profiles.customer_id = customers.customer_id
+            and (
+                customers.dbt_valid_to is null
+                or credit_profiles.dbt_valid_from < customers.dbt_valid_to
+            )
+            and (
+                credit_profiles.dbt_valid_to is null
+                or credit_profiles.dbt_valid_to > customers.dbt_valid_from
+            )
+
+),
+
+final as (
+
+    select
+        ---------- customer and range
+        overlapping.customer_id,
+        overlapping.valid_from_utc,
+        overlapping.valid_to_utc,
+        cast({{ bank_time('overlapping.valid_from_utc') }} as date)
+            as valid_from_date,
+        cast({{ bank_time('overlapping.valid_to_utc') }} as date)
+            as valid_to_date,
+
+        ---------- credit
+        overlapping.credit_record_status,
+        overlapping.credit_score,
+        credit_bands.credit_band,
+        overlapping.delinquencies,
+
+        ---------- loans
+        overlapping.loan_count,
+        overlapping.loan_total,
+        {% for loan_type in loan_types() -%}
+        overlapping.{{ loan_type }}_loan_total,
+        {% endfor %}
+        ---------- where the customer lived then
+        overlapping.city,
+        city_locations.province
+
+    from overlapping
+
+    left join city_locations
+        on
+            {{ city_key('overlapping.city') }}
+            = {{ city_key('city_locations.city') }}
+
+    left join credit_bands
+        on
+            overlapping.credit_score
+            between credit_bands.score_minimum and credit_bands.score_maximum
+
+)
+
+select * from final
+
+order by customer_id, valid_from_utc
