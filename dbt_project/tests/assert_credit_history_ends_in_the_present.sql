@@ -1,5 +1,19 @@
 -- Each customer's ranges follow each other without a gap, and the last one,
 -- open, says what fct_customers says.
+{% set said -%}
+    customer_id,
+    credit_record_status,
+    credit_score,
+    credit_band,
+    delinquencies,
+    loan_count,
+    loan_total,
+    {% for loan_type in loan_types() -%}
+    {{ loan_type }}_loan_total,
+    {% endfor -%}
+    city,
+    province
+{%- endset %}
 with
 
 customers as (
@@ -20,46 +34,49 @@ history as (
 
 ),
 
+said_now as (
+
+    select {{ said }} from customers
+
+),
+
+said_last as (
+
+    select {{ said }} from history where valid_to_utc is null
+
+),
+
 broken as (
 
     select customer_id
 
     from history
 
-    where valid_to_utc is distinct from next_from_utc
+    where
+        valid_to_utc <> next_from_utc
+        or (valid_to_utc is null and next_from_utc is not null)
+        or (valid_to_utc is not null and next_from_utc is null)
 
 ),
 
-differing as (
+left_out as (
 
-    select customers.customer_id
+    select * from said_now
+    except
+    select * from said_last
 
-    from customers
+),
 
-    left join history
-        on
-            customers.customer_id = history.customer_id
-            and history.valid_to_utc is null
+made_up as (
 
-    where
-        history.customer_id is null
-        or customers.city is distinct from history.city
-        or customers.province is distinct from history.province
-        or customers.credit_record_status <> history.credit_record_status
-        or customers.credit_score is distinct from history.credit_score
-        or customers.credit_band is distinct from history.credit_band
-        or customers.delinquencies is distinct from history.delinquencies
-        or customers.loan_count is distinct from history.loan_count
-        or customers.loan_total is distinct from history.loan_total
-        {% for loan_type in loan_types() -%}
-        or customers.{{ loan_type }}_loan_total
-        is distinct from history.{{ loan_type }}_loan_total
-        {% endfor %}
+    select * from said_last
+    except
+    select * from said_now
 
 )
 
 select customer_id from broken
-
 union all
-
-select customer_id from differing
+select customer_id from left_out
+union all
+select customer_id from made_up

@@ -393,6 +393,24 @@ FAULTS = {
     "UPDATE entitlements SET group_type = 'everyone'": {
         "accepted_values_entitlements_group_type__all__customer__city"
     },
+    "UPDATE fct_credit_history SET credit_score = 723 WHERE customer_id = 1": {
+        "assert_credit_history_ends_in_the_present"
+    },
+    "INSERT INTO fct_credit_history SELECT * FROM fct_credit_history WHERE customer_id = 3": {
+        "unique_combination_of_columns_fct_credit_history_customer_id__valid_from_utc",
+        "assert_credit_history_ends_in_the_present",
+    },
+    "UPDATE fct_credit_history SET valid_to_utc = valid_from_utc WHERE customer_id = 2": {
+        "fct_credit_history_ranges_run_forward"
+    },
+    "INSERT INTO main_snapshots.snap_core_banking__customers"
+    " SELECT * FROM main_snapshots.snap_core_banking__customers": {
+        "snap_core_banking__customers_one_open_range"
+    },
+    "INSERT INTO main_snapshots.snap_credit_bureau__credit_profiles"
+    " SELECT * FROM main_snapshots.snap_credit_bureau__credit_profiles": {
+        "snap_credit_bureau__credit_profiles_one_open_range"
+    },
 }
 
 
@@ -420,6 +438,65 @@ def test_an_empty_build_proves_the_schema_alone(project: Project) -> None:
         assert project.dbt("build", "--empty", "--exclude-resource-type", "unit_test").success
         marts = project.settings.home / "dev_marts.duckdb"
         assert rows(marts, "SELECT count(*) FROM fct_customers") == [(0,)]
+        kept = rows(marts, "SELECT customer_id FROM main_snapshots.snap_core_banking__customers")
+        assert len(kept) == len(CUSTOMERS), "nobody has left"
+
+
+HISTORY = (
+    "SELECT customer_id, valid_from_utc, valid_to_utc, city, credit_record_status, credit_score,"
+    " loan_count, loan_total::varchar FROM fct_credit_history ORDER BY customer_id, valid_from_utc"
+)
+
+
+def test_history_keeps_what_was_known_before_and_forgets_who_left(
+    project: Project, lake: Lake
+) -> None:
+    marts = project.settings.home / "dev_marts.duckdb"
+    build = ("build", "--exclude-resource-type", "unit_test")
+    later, last = NOW + timedelta(days=30), NOW + timedelta(days=31)
+    with project.restored():
+        assert rows(marts, HISTORY) == [
+            (1, NOW, None, "Toronto", "present", 724, 2, "260000.50"),
+            (2, NOW, None, "Calgary", "quarantined", None, None, None),
+            (3, NOW, None, "Springfield", "present", 559, 0, "0.00"),
+            (4, NOW, None, None, "absent", None, 0, "0.00"),
+        ]
+        try:
+            # 1 pays a loan back, 2's record is mended, 3 stays, 4 gets a record.
+            scores = [(1, "present", 730, 0), (2, "present", 600, 1), CREDIT[2]]
+            lake.put("raw_credit_bureau.credit_profiles", [*scores, (4, "present", 700, 0)], later)
+            lake.put("raw_credit_bureau.loans", LOANS[1:], later)
+            assert project.dbt(*build).success
+            second = [
+                (1, NOW, later, "Toronto", "present", 724, 2, "260000.50"),
+                (1, later, None, "Toronto", "present", 730, 1, "250000.00"),
+                (2, NOW, later, "Calgary", "quarantined", None, None, None),
+                (2, later, None, "Calgary", "present", 600, 0, "0.00"),
+                (3, NOW, None, "Springfield", "present", 559, 0, "0.00"),
+                (4, NOW, later, None, "absent", None, 0, "0.00"),
+                (4, later, None, None, "present", 700, 0, "0.00"),
+            ]
+            assert rows(marts, HISTORY) == second
+            assert project.dbt(*build, "--full-refresh").success
+            assert rows(marts, HISTORY) == second, "a history can't be built anew"
+            # 1 leaves, 3 moves, and the bureau no longer names 4.
+            moved = (3, "Ann Roy", "ann@example.com", "Toronto")
+            lake.put("raw_core_banking.customers", [CUSTOMERS[1], moved, CUSTOMERS[3]], last)
+            lake.put("raw_credit_bureau.credit_profiles", scores, last)
+            assert project.dbt(*build).success
+            assert rows(marts, HISTORY) == [
+                *second[2:4],
+                (3, NOW, last, "Springfield", "present", 559, 0, "0.00"),
+                (3, last, None, "Toronto", "present", 559, 0, "0.00"),
+                second[5],
+                (4, later, last, None, "present", 700, 0, "0.00"),
+                (4, last, None, None, "absent", None, 0, "0.00"),
+            ]
+            for table in ("core_banking__customers", "credit_bureau__credit_profiles"):
+                left = f"SELECT * FROM main_snapshots.snap_{table} WHERE customer_id = 1"
+                assert rows(marts, left) == []
+        finally:
+            lake.put_all()
 
 
 @pytest.mark.parametrize("target", ["trino", "athena"])

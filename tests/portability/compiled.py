@@ -16,6 +16,12 @@ from unittest import mock
 from discover.build import PROJECT
 from tests.portability.dialect import Columns
 
+_OF_A_SNAPSHOT = {
+    "dbt_scd_id": "varchar",
+    "dbt_updated_at": "timestamp",
+    "dbt_valid_from": "timestamp",
+    "dbt_valid_to": "timestamp",
+}
 _ADAPTERS = {"trino": "TrinoAdapter", "athena": "AthenaAdapter"}
 
 
@@ -66,7 +72,10 @@ def compiled(
         known = {statement.sql for statement in statements.values()}
         for result in results:
             node = result.node
-            if node.resource_type in {"model", "test"} and node.compiled_code not in known:
+            if (
+                node.resource_type in {"model", "snapshot", "test"}
+                and node.compiled_code not in known
+            ):
                 name = f"{node.original_file_path}: {node.name}{suffix}"
                 statements[name] = Statement(name, node.compiled_code)
     manifest = json.loads((target_path / "manifest.json").read_text())
@@ -172,11 +181,13 @@ def _columns(manifest: dict[str, Any]) -> Columns:
     columns: Columns = {}
     nodes = itertools.chain(manifest["nodes"].values(), manifest["sources"].values())
     for node in nodes:
-        if node["resource_type"] in {"model", "seed", "source"}:
+        if node["resource_type"] in {"model", "seed", "snapshot", "source"}:
             name = node.get("identifier") or node.get("alias") or node["name"]
             schema = columns.setdefault(node["database"], {}).setdefault(node["schema"], {})
             schema[name] = {
                 column["name"]: column.get("data_type") or "varchar"
                 for column in node["columns"].values()
             }
+            if node["resource_type"] == "snapshot":
+                schema[name] |= _OF_A_SNAPSHOT
     return columns

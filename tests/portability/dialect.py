@@ -61,7 +61,19 @@ _GRAMMAR |= {"where", "with", "cast", "try_cast", "coalesce", "nullif", "if", "e
 _TYPES = {"bigint", "boolean", "date", "decimal", "double", "integer", "timestamp", "varchar"}
 _PUNCTUATION = set("(),.+-*/%=<>") | {"<>", "!=", "<=", ">=", "||"}
 
-_WHOLE = {"Add", "Alias", "And", "Anonymous", "Between", "Boolean", "CTE", "Case", "Cast", "Column"}
+_WHOLE = {
+    "Add",
+    "Alias",
+    "And",
+    "Anonymous",
+    "AtTimeZone",
+    "Between",
+    "Boolean",
+    "CTE",
+    "Case",
+    "Cast",
+    "Column",
+}
 _WHOLE |= {"DPipe", "DataType", "DataTypeParam", "Div", "EQ", "Except", "Exists", "Filter", "From"}
 _WHOLE |= {"GT", "GTE", "Having", "Identifier", "If", "In", "Intersect", "Is", "LT", "LTE", "Like"}
 _WHOLE |= {"Limit", "Literal", "Mod", "Mul", "NEQ", "Neg", "Not", "Null", "Or", "Order", "Ordered"}
@@ -153,6 +165,8 @@ def _structure(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
             yield "ORDER BY ALL is not Trino's"
         if isinstance(node, exp.Extract) and node.name.lower() in _COUNTED_DIFFERENTLY:
             yield f"extract({node.name} …) counts otherwise on DuckDB"
+        if isinstance(node, exp.AtTimeZone) and node.this.name.lower() != "with_timezone":
+            yield "a plain timestamp AT TIME ZONE is UTC's on Trino: write bank_time()"
         if isinstance(node, exp.Having):
             yield from _aliases_in(node)
         if isinstance(node, exp.Div) and not (

@@ -64,6 +64,9 @@ DIFFERENT = {
     "substring('abc', 0, 2)": "function substring: ",
     "extract(dow from date '2026-11-22')": "extract(DOW …) counts otherwise",
     "concat('a', null)": "function concat: ",
+    "cast(timestamp '2026-11-22 00:00:00' at time zone 'America/Toronto' as timestamp(6))": (
+        "a plain timestamp AT TIME ZONE"
+    ),
     "date_diff('month', date '2026-01-31', date '2026-02-01')": "function date_diff: ",
     "greatest(1, null)": "function greatest: ",
     "least(1, null)": "function least: ",

@@ -33,15 +33,11 @@ joined as (
         {% for loan_type in loan_types() -%}
         loan_sums.{{ loan_type }}_loan_total,
         {% endfor %}
-        -- Both sources are full snapshots: all rows of one are of one landing,
-        -- which also says that a customer is no longer named.
-        greatest(
-            customers.ingested_at_utc,
-            coalesce(
-                max(credit_profiles.ingested_at_utc) over (),
-                customers.ingested_at_utc
-            )
-        ) as known_since_utc
+        customers.ingested_at_utc as customer_ingested_at_utc,
+        -- All rows of a full snapshot are of one landing, which also says that
+        -- a customer is no longer named.
+        max(credit_profiles.ingested_at_utc) over ()
+            as credit_profile_ingested_at_utc
 
     from customers
 
@@ -67,7 +63,11 @@ final as (
         {{ zero_unless_quarantined(loan_type ~ '_loan_total', 'decimal(18, 2)') }}
             as {{ loan_type }}_loan_total,
         {% endfor -%}
-        known_since_utc
+        case
+            when credit_profile_ingested_at_utc > customer_ingested_at_utc
+                then credit_profile_ingested_at_utc
+            else customer_ingested_at_utc
+        end as known_since_utc
 
     from joined
 

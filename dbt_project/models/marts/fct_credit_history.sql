@@ -30,12 +30,19 @@ overlapping as (
     select
         credit_profiles.*,
         customers.city,
-        greatest(credit_profiles.dbt_valid_from, customers.dbt_valid_from)
-            as valid_from_utc,
-        least(
-            coalesce(credit_profiles.dbt_valid_to, customers.dbt_valid_to),
-            coalesce(customers.dbt_valid_to, credit_profiles.dbt_valid_to)
-        ) as valid_to_utc
+        case
+            when credit_profiles.dbt_valid_from > customers.dbt_valid_from
+                then credit_profiles.dbt_valid_from
+            else customers.dbt_valid_from
+        end as valid_from_utc,
+        case
+            when credit_profiles.dbt_valid_to <= customers.dbt_valid_to
+                then credit_profiles.dbt_valid_to
+            when credit_profiles.dbt_valid_to > customers.dbt_valid_to
+                then customers.dbt_valid_to
+            -- One of them is open: the other one, or none, ends the range.
+            else coalesce(credit_profiles.dbt_valid_to, customers.dbt_valid_to)
+        end as valid_to_utc
 
     from credit_profiles
 
