@@ -24,6 +24,7 @@ from chat.plan import (
     compose,
     figures,
     from_json,
+    registry_of,
     rows_behind,
     whole,
 )
@@ -149,7 +150,7 @@ def explain(settings: Settings, figure: str, *, user: str | None) -> dict[str, A
     query = compose(plan, asker.scoped, version.registry, version.renderer)
     behind = rows_behind(plan, asker.scoped, version.registry, version.renderer)
     names, rows = version.rows(behind)
-    metric = version.registry.metrics[plan.metric]
+    metric = registry_of(plan, version.registry).metrics[plan.metric]
     return {
         "metric": metric.name,
         "description": metric.description,
@@ -337,6 +338,7 @@ def _answered(
 ) -> dict[str, Any]:
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
+    _require_whole_loans(asker, plan, metric)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
     if _all_unknown(version, asker, plan, metric):
         # Nobody's loans are known here: a sum of nothing known is no figure, not zero.
@@ -356,6 +358,15 @@ def _answered(
     }
 
 
+def _require_whole_loans(asker: _Asker, plan: Plan, metric: Metric) -> None:
+    typed = asker.scoped.loan_types is not None and "loan_type" in metric.dimensions
+    if plan.of_the_past and typed:
+        raise NotCovered(
+            "the history knows a customer's loans of all types together, and the dashboard's"
+            " filter names types; ask without it"
+        )
+
+
 def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
     registry = version.registry
     query = compose(plan, asker.scoped, registry, version.renderer)
@@ -366,12 +377,15 @@ def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
         columns += _key_columns(version, name)
     if plan.show == "customers":
         columns += [_figure_column(registry.metrics[name]) for name, _ in figures(plan)]
+    elif plan.since:
+        figure = _figure_column(metric)
+        columns += [figure | {"name": f"{metric.name}_before"}, figure, figure | {"name": "change"}]
     else:
         columns.append(_figure_column(metric))
     if not plan.group_by and metric.additive:
         found = [tuple(0 if value is None else value for value in row) for row in found] or [(0,)]
     elif not plan.group_by and not found:
-        found = [(None,)]
+        found = [(None,) * len(columns)]
     limit = plan.limit or MAX_LIMIT
     more = False
     if len(found) > limit:
@@ -500,6 +514,10 @@ def _notes(
 ) -> list[str]:
     """What the figure doesn't say by itself: what it leaves out, what narrowed it."""
     notes = []
+    if plan.of_the_past:
+        notes.append(
+            "This covers those who are customers now: of who has left, no history is kept."
+        )
     if table.more and plan.rank:
         notes.append("More have the same figure as the last one shown.")
     elif table.more:
@@ -522,7 +540,8 @@ def _notes(
 
 def _all_unknown(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> bool:
     """Whether a figure on loans is asked of customers whose records are all quarantined."""
-    if plan.group_by or plan.show != "figure" or metric.relation != version.registry.loans:
+    state = not (plan.group_by or plan.since) and plan.show == "figure"
+    if not state or metric.relation != version.registry.loans:
         return False
     excluded = _quarantined(version, asker, plan, metric)
     return bool(excluded) and excluded == _count_customers(version, asker, plan)
@@ -537,7 +556,8 @@ def _count_customers(version: Published, asker: _Asker, plan: Plan, *further: Fi
         for found in (*plan.filters, *plan.base)
         if registry.dimension_of(counted, found.field) is not None
     )
-    table = _run(version, asker, Plan(metric="customer_count", filters=(*filters, *further)))
+    counting = Plan(metric="customer_count", filters=(*filters, *further), as_of=plan.as_of)
+    table = _run(version, asker, counting)
     return int(table.raw[0][0])
 
 
@@ -552,7 +572,7 @@ def _quarantined(version: Published, asker: _Asker, plan: Plan, metric: Metric) 
         for found in involved
     )
     registry = version.registry
-    status = registry.dimensions.get("credit_record_status")
+    status = registry_of(plan, registry).dimensions.get("credit_record_status")
     if not credit or status is None or "quarantined" not in status.values:
         return 0
     told = ("credit_record_status", "credit_band")

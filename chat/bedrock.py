@@ -175,8 +175,10 @@ def _instructions(registry: Registry, today: date) -> str:
         "You turn one question about a bank's published figures into one plan, by calling a tool."
         " Every restriction in the question must stand in the plan; if the registry lacks one, call"
         " not_covered. Never guess a customer's id: find it. Lists of customers have"
-        " show=customers, metric=customer_count, group_by=[customer]. Days are ISO dates;"
-        f" today is {today.isoformat()}. The registry: {json.dumps(describe(registry))}"
+        " show=customers, metric=customer_count, group_by=[customer]. Metrics with history_from are"
+        " states: as_of asks for the end of an earlier day, since for the change from the end of a"
+        f" day. Days are ISO dates; today is {today.isoformat()}."
+        f" The registry: {json.dumps(describe(registry))}"
     )
 
 

@@ -32,6 +32,8 @@ class Period:
 
     start: date | None
     end: date | None
+    since: date | None = None
+    """Of "since last month", where ``end`` is open: the last day of what was named."""
 
     def __and__(self, other: Period) -> Period:
         starts = [day for day in (self.start, other.start) if day]
@@ -69,7 +71,7 @@ def find(text: str, today: date) -> tuple[list[Period], str]:
     def bounded(found: re.Match[str]) -> str:
         word, period = found["word"], periods[int(found[2])]
         if word in ("since", "from", "starting"):
-            return take(Period(period.start, None))
+            return take(Period(period.start, None, period.end))
         if word == "after":
             return take(Period(_next(period.end), None))
         if word == "before":
@@ -81,7 +83,8 @@ def find(text: str, today: date) -> tuple[list[Period], str]:
     )
     rest = re.sub(rf"{marker}\s+(?:to|until|till|through|–|-)\s+{marker}", joined, rest)
     rest = re.sub(
-        rf"\b(?P<word>since|from|starting|after|before|until|till|through|up to|by)\s+{marker}",
+        rf"\b(?P<word>since|from|starting|after|before|until|till|through|up to|by|as of|as at|"
+        rf"(?:(?:at|by) )?(?:the )?end of)\s+{marker}",
         bounded,
         rest,
     )

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from chat.registry import CUSTOMER, DATE_GRAINS, Dimension, Metric, Registry
+from chat.registry import CUSTOMER, DATE_GRAINS, RANGE, Dimension, Metric, Registry
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
 MAX_LIMIT = 10_000
@@ -75,6 +75,10 @@ class Plan(_Part):
     """Filters of a share's whole, and so of its part too."""
     start: date | None = Field(default=None, validation_alias="from", serialization_alias="from")
     end: date | None = Field(default=None, validation_alias="to", serialization_alias="to")
+    as_of: date | None = None
+    """What was known at the end of this day; None is what is known now."""
+    since: date | None = None
+    """Asks for the change from the end of this day to ``as_of``."""
     rank: Literal["highest", "lowest"] | None = None
     limit: int | None = Field(default=None, ge=1, le=MAX_LIMIT)
     having: Having | None = None
@@ -86,6 +90,11 @@ class Plan(_Part):
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {
             "metric": self.metric
         }
+
+    @property
+    def of_the_past(self) -> bool:
+        """Whether it is answered from the history."""
+        return self.as_of is not None or self.since is not None
 
 
 class Scope(_Part):
@@ -142,6 +151,8 @@ def validate(plan: Plan, registry: Registry) -> Plan:
         NotCovered: a metric, dimension, value, date or combination that the registry doesn't have.
 
     """
+    if plan.of_the_past:
+        return _validate_past(plan, registry)
     metric = _metric(registry, plan.metric)
     for name in plan.group_by:
         _grouping(registry, metric, name)
@@ -169,6 +180,37 @@ def validate(plan: Plan, registry: Registry) -> Plan:
             "conditions": tuple(_condition(registry, found) for found in plan.conditions),
         }
     )
+
+
+def _validate_past(plan: Plan, registry: Registry) -> Plan:
+    metric = _metric(registry, plan.metric)
+    past = _past(registry, metric)
+    for condition in plan.conditions:
+        _past(registry, _metric(registry, condition.metric))
+    for name in (*plan.group_by, *(found.field for found in (*plan.filters, *plan.base))):
+        if name in registry.dimensions and name not in past.dimensions:
+            label = _label(registry, name)
+            raise NotCovered(f"{metric.label} of an earlier day isn't known by {label}")
+    if plan.show == "customers":
+        raise NotCovered("customers can't be listed as of an earlier day, only counted")
+    if plan.since and (plan.show == "share" or plan.rank or plan.having):
+        raise NotCovered("a change over time can't be ranked, bounded or made a share")
+    if plan.since and plan.as_of and plan.since >= plan.as_of:
+        raise NotCovered(f"the days {plan.since} to {plan.as_of} run backwards")
+    first = plan.since or plan.as_of
+    if first is not None and past.begins is not None and first < past.begins:
+        raise NotCovered(
+            f"{metric.label} of {first} isn't known: the history begins on {past.begins}"
+        )
+    today = plan.model_copy(update={"as_of": None, "since": None})
+    return validate(today, past).model_copy(update={"as_of": plan.as_of, "since": plan.since})
+
+
+def _past(registry: Registry, metric: Metric) -> Registry:
+    past = registry.past_of(metric)
+    if past is None:
+        raise NotCovered(f"{metric.label} of an earlier day isn't known: no history is kept of it")
+    return past
 
 
 class Renderer:
@@ -230,10 +272,13 @@ def compose(plan: Plan, population: Population, registry: Registry, renderer: Re
     """The query of a plan. Columns: the groupings, then the figure; listed customers: then figures.
 
     A customer takes two columns, id and label. A ranking asks for more rows than its limit, so that
-    ties at the cut can be told.
+    ties at the cut can be told. A change has three figures: before, after and their difference.
     """
-    writer = _Writer(population, registry, renderer)
+    registry = registry_of(plan, registry)
+    writer = _Writer(population, registry, renderer, plan.as_of)
     metric = registry.metrics[plan.metric]
+    if plan.since:
+        return writer.change(plan)
     inner = writer.figure(plan)
     keys = [_reference(registry, name) for name in plan.group_by]
     if plan.rank == "lowest" and metric.additive:
@@ -264,20 +309,29 @@ def compose(plan: Plan, population: Population, registry: Registry, renderer: Re
     return Query(sql, writer.parameters)
 
 
+def registry_of(plan: Plan, registry: Registry) -> Registry:
+    """The registry that a plan is answered from."""
+    if plan.of_the_past and registry.past is not None:
+        return registry.past
+    return registry
+
+
 def rows_behind(
     plan: Plan, population: Population, registry: Registry, renderer: Renderer, limit: int = 10
 ) -> Query:
     """Rows of the mart that the plan's figure is computed from, at most ``limit``."""
-    writer = _Writer(population, registry, renderer)
+    registry = registry_of(plan, registry)
+    writer = _Writer(population, registry, renderer, plan.as_of)
     metric = registry.metrics[plan.metric]
-    columns = {CUSTOMER: "f.customer_id"}
+    columns = {f"{registry.ranges}__{day}": f"f.{day}" for day in RANGE if registry.ranges}
+    columns |= {CUSTOMER: "f.customer_id"}
     for dimension in registry.dimensions.values():
         side = "f" if dimension.relation == metric.relation else "c"
         columns[dimension.reference] = f"{side}.{dimension.expression}"
     columns[CUSTOMER] = "f.customer_id"
 
     def column(found: re.Match[str]) -> str:
-        return f"f.{metric.date}" if found[1] == "TimeDimension" else columns[found[2]]
+        return f"f.{metric.date}" if found[2] == "metric_time" else columns[found[2]]
 
     where = [re.sub(r"\{\{ (\w+)\('(\w+)'[^}]*\}\}", column, part) for part in writer.where(plan)]
     sql = f"SELECT f.* FROM {metric.relation} AS f"
@@ -294,10 +348,14 @@ _LABEL = "coalesce(c.customer_label, '#' || {key} || ' (not in core banking)') A
 class _Writer:
     """Collects bound literals while one query is written."""
 
-    def __init__(self, population: Population, registry: Registry, renderer: Renderer) -> None:
+    def __init__(
+        self, population: Population, registry: Registry, renderer: Renderer, day: date | None
+    ) -> None:
         self.population = population
         self.registry = registry
         self.renderer = renderer
+        self.day = day
+        """Of a past registry: what was known at its end; None is what is known now."""
         self.parameters: dict[str, Any] = {}
         self.bound = 0
 
@@ -322,6 +380,32 @@ class _Writer:
         where += self._dates(metric, plan.start, plan.end)
         return where + self._scope(metric)
 
+    def change(self, plan: Plan) -> Query:
+        """The figure of two days side by side, and by how much the later one is more."""
+        metric = self.registry.metrics[plan.metric]
+        after = self.figure(plan)
+        self.day = plan.since
+        before = self.figure(plan)
+        keys = [_reference(self.registry, name) for name in plan.group_by]
+        figures = [f"{side}.{metric.name}" for side in ("b", "a")]
+        if metric.additive:
+            figures = [f"coalesce({figure}, 0)" for figure in figures]
+        shown, joins = [], ""
+        for name, key in zip(plan.group_by, keys, strict=True):
+            either = f"coalesce(a.{key}, b.{key})"
+            shown.append(f"{either} AS {key}")
+            if name == CUSTOMER:
+                shown.append(_LABEL.format(key=either))
+                joins = f" LEFT JOIN {self.registry.customers} AS c ON c.customer_id = {either}"
+        shown += [*figures, f"{figures[1]} - {figures[0]}"]
+        same = " AND ".join(f"a.{key} IS NOT DISTINCT FROM b.{key}" for key in keys)
+        sql = f"SELECT {', '.join(shown)} FROM ({after}) AS a FULL JOIN ({before}) AS b"
+        sql += f" ON {same or 'true'}{joins}"
+        if keys:
+            sql += f" ORDER BY {', '.join(f'{key} NULLS LAST' for key in keys)}"
+            sql += f" LIMIT {(plan.limit or MAX_LIMIT) + 1}"
+        return Query(sql, self.parameters)
+
     def with_zeros(self, plan: Plan, inner: str) -> str:
         """The same groups, and those that have nothing, as zero: the fewest may be none at all."""
         base = self.registry.metrics["customer_count"]
@@ -330,7 +414,7 @@ class _Writer:
             return inner
         kept = tuple(found for found in plan.filters if found.field in base.dimensions)
         conditions = plan.conditions
-        if self.registry.metrics[plan.metric].relation == self.registry.loans:
+        if own.relation == self.registry.loans:
             kept += _present(self.registry)
         everyone = Plan(
             metric="customer_count", group_by=plan.group_by, filters=kept, conditions=conditions
@@ -339,7 +423,7 @@ class _Writer:
         joined = " AND ".join(f"b.{key} IS NOT DISTINCT FROM f.{key}" for key in keys)
         columns = ", ".join(f"b.{key}" for key in keys)
         return (
-            f"SELECT {columns}, coalesce(f.{plan.metric}, 0) AS {plan.metric}"
+            f"SELECT {columns}, coalesce(f.{own.name}, 0) AS {own.name}"
             f" FROM ({self.figure(everyone)}) AS b LEFT JOIN ({inner}) AS f ON {joined}"
         )
 
@@ -377,7 +461,7 @@ class _Writer:
     def _condition(self, condition: Condition) -> str:
         own = self.registry.metrics[condition.metric]
         part = Plan(
-            metric=own.name,
+            metric=condition.metric,
             group_by=(CUSTOMER,),
             filters=condition.filters,
             start=condition.start,
@@ -406,10 +490,19 @@ class _Writer:
         starts = [day for day in (start, self.population.start) if day]
         ends = [day for day in (end, self.population.end) if day]
         day = "{{ TimeDimension('metric_time', 'day') }}"
+        if self.registry.ranges is not None:
+            return self._range(self.registry.ranges)
         if metric.date is None:
             return []
         where = [f"{day} >= {self.bind(max(starts))}"] if starts else []
         return where + ([f"{day} <= {self.bind(min(ends))}"] if ends else [])
+
+    def _range(self, entity: str) -> list[str]:
+        begun, ended = (f"{{{{ TimeDimension('{entity}__{day}', 'day') }}}}" for day in RANGE)
+        if self.day is None:
+            return [f"{ended} IS NULL"]
+        day = self.bind(self.day)
+        return [f"{begun} <= {day} AND ({ended} IS NULL OR {ended} > {day})"]
 
     def _scope(self, metric: Metric) -> list[str]:
         where = []

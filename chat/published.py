@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import duckdb
 
 from chat.plan import Query, Renderer
 from chat.question import Parser, Person
-from chat.registry import LISTED_VALUES, Registry, listed, read
+from chat.registry import LISTED_VALUES, RANGE, Registry, listed, read
 from lakehouse.duck import connect_published
 from lakehouse.errors import DiscoverError
 from lakehouse.versions import Manifest, Versions
@@ -37,7 +38,11 @@ class Published:
             )
         cache = home / "cache" / "chat" / manifest.run_id
         self.renderer = Renderer(semantic, cache)
-        self.registry = self._with_values(read(json.loads(semantic.read_text())), cache)
+        registry = read(json.loads(semantic.read_text()))
+        self.registry = self._with_values(registry, cache / "values.json")
+        if registry.past is not None:
+            past = self._with_values(registry.past, cache / "past_values.json")
+            self.registry = replace(self.registry, past=replace(past, begins=self._begins(past)))
         self.parser = Parser(self.registry)
         self.today = self._last_day()
 
@@ -71,9 +76,14 @@ class Published:
             found.setdefault(name, []).append(Person(customer_id, label))
         return found
 
-    def _with_values(self, registry: Registry, cache: Path) -> Registry:
+    def _begins(self, past: Registry) -> date | None:
+        """The first day of the history."""
+        relation = next(iter(past.metrics.values())).relation
+        found = self.figure(f"SELECT min({RANGE[0]}) FROM {relation}", {})
+        return found if isinstance(found, date) else None
+
+    def _with_values(self, registry: Registry, file: Path) -> Registry:
         """The registry with its dimensions' values, read once a version. They name nobody."""
-        file = cache / "values.json"
         try:
             values: dict[str, list[Any]] = json.loads(file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -89,7 +99,7 @@ class Published:
                 values[dimension.name] = (
                     [int(found[0])] if number else found if len(found) <= LISTED_VALUES else []
                 )
-            cache.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             temporary = file.with_suffix(f".{os.getpid()}")
             temporary.write_text(json.dumps(values))
             temporary.replace(file)

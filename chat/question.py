@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -147,6 +147,10 @@ class _Draft:
     """What has been understood so far."""
 
     period: Period | None
+    as_of: date | None = None
+    since: date | None = None
+    timed: bool = False
+    """Whether the question says which moment it means."""
     metric: str | None = None
     noun: str | None = None
     main: int = -1
@@ -218,6 +222,7 @@ class _Reader:
         self._choose(draft, previous)
         self._groupings(draft)
         self._conditions(draft)
+        self._moments(draft, previous)
         self._filters(draft)
         self._having(draft)
         self._sums(draft)
@@ -682,6 +687,38 @@ class _Reader:
             ]
             draft.period = None
 
+    def _moments(self, draft: _Draft, earlier: Plan | None) -> None:
+        """Reads a period as a day, or as two to compare, where the figure is a state."""
+        changes, period = self._use("CHANGE"), draft.period
+        metric = self.registry.metrics[draft.metric or ""]
+        past = self.registry.past_of(metric)
+        if past is None:
+            if changes:
+                raise NotCovered(
+                    f"{metric.label} of two days can't be compared; ask for it by day or month"
+                )
+            return
+        if period is None:
+            if changes and (earlier is None or not earlier.of_the_past):
+                raise Unclear(f"Since when? The history begins on {past.begins}.")
+            return
+        draft.period, draft.timed = None, True
+        ended = period.end if period.end and period.end < self.today else None
+        versus = any(item.kind == "VERSUS" for item in self.items)
+        if not (changes or versus or period.end is None):
+            draft.as_of = ended
+        elif period.end is None or versus:
+            named = period.since or period.end
+            first = period.start or period.end
+            assert first is not None
+            # What has not ended has no last day to compare with: the day before it began has.
+            began = first - timedelta(days=1)
+            draft.since = named if named and named < self.today else began
+        elif period.start is None:
+            raise Unclear("From which day on? I compare two days.")
+        else:
+            draft.since, draft.as_of = period.start - timedelta(days=1), ended
+
     def _is_value(self, draft: _Draft, item: _Item) -> bool:
         """Reads a noun as a filter: "share of transactions that are withdrawals"."""
         value = item.other("VALUE")
@@ -991,6 +1028,8 @@ class _Reader:
                     "conditions": tuple(draft.conditions),
                     "start": draft.period.start if draft.period else None,
                     "end": draft.period.end if draft.period else None,
+                    "as_of": draft.as_of,
+                    "since": draft.since,
                 }
             )
         else:
@@ -1003,6 +1042,8 @@ class _Reader:
                 conditions=tuple(dict.fromkeys(draft.conditions)),
                 start=draft.period.start if draft.period else None,
                 end=draft.period.end if draft.period else None,
+                as_of=draft.as_of,
+                since=draft.since,
                 rank=draft.rank,
                 limit=draft.limit,
                 having=draft.having,
@@ -1033,6 +1074,7 @@ class _Reader:
                 and (name in metric.dimensions or (name in DATE_GRAINS and metric.date))
             )
         dated = metric.date is not None and draft.period is None
+        moved = self.registry.past_of(metric) is not None and not draft.timed
         same = plan.metric == earlier.metric and not draft.aggregated and draft.main < 0
         show = earlier.show if same and not draft.share else plan.show
         rank = plan.rank or (earlier.rank if groups else None)
@@ -1045,6 +1087,8 @@ class _Reader:
                 "group_by": (CUSTOMER,) if show == "customers" and not groups else groups,
                 "start": earlier.start if dated else plan.start,
                 "end": earlier.end if dated else plan.end,
+                "as_of": earlier.as_of if moved else plan.as_of,
+                "since": earlier.since if moved else plan.since,
                 "rank": rank,
                 "limit": plan.limit or (earlier.limit if rank == earlier.rank else None),
                 "having": plan.having or (earlier.having if groups and same else None),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Literal
 
 Aggregation = Literal["count", "total", "average"]
@@ -20,6 +21,8 @@ PERSONAL = frozenset({"customer_name", "customer_label", "email"})
 """Dimensions whose values are never listed: people are looked up one by one, inside the scope."""
 LISTED_VALUES = 1_000
 """A dimension with more values than this can be grouped by, not filtered by name."""
+RANGE = ("valid_from_date", "valid_to_date")
+"""Days on which a row of a history began to be known and was replaced; the second may be none."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,22 @@ class Registry:
     customers: str
     """Relation with one row a customer: id, label, attributes."""
     loans: str
+    past: Registry | None = None
+    """The same metrics, by the same names, over what was known earlier; see :data:`RANGE`."""
+    ranges: str | None = None
+    """Of a past registry: the entity whose rows have a :data:`RANGE`."""
+    begins: date | None = None
+    """Of a past registry: the first day that is known."""
+
+    def past_of(self, metric: Metric) -> Registry | None:
+        """The past registry, if it answers for the metric.
+
+        How many customers there were isn't known: who has left since is forgotten. Their number
+        then only says how many a figure leaves out.
+        """
+        if self.past is None or self.past.begins is None or metric.name == "customer_count":
+            return None
+        return self.past if metric.name in self.past.metrics else None
 
     def dimension_of(self, metric: Metric, name: str) -> Dimension | None:
         """The dimension, if the metric has it."""
@@ -244,7 +263,7 @@ def read(manifest: Mapping[str, Any]) -> Registry:
         if meta.get("hidden"):
             continue
         sources = [by_measure[measure] for measure in _measures(raw, raw_metrics)]
-        shared: list[dict[str, Dimension]] = [_reachable(model, primary) for model in sources]
+        shared = [_reachable(model, primary) for model in sources]
         common = {
             key: value
             for key, value in shared[0].items()
@@ -265,7 +284,35 @@ def read(manifest: Mapping[str, Any]) -> Registry:
         )
     customers = primary[CUSTOMER]["node_relation"]["relation_name"]
     loans = metrics["loan_count"].relation if "loan_count" in metrics else customers
-    return Registry(metrics, dimensions, customers, loans)
+    now = Registry(metrics, dimensions, customers, loans)
+    return replace(now, past=_past(now, raw_metrics, by_measure))
+
+
+def _past(
+    now: Registry, raw_metrics: Mapping[str, Any], by_measure: Mapping[str, Any]
+) -> Registry | None:
+    """The metrics whose ``meta.history_of`` names one of ``now``; they share one history."""
+    metrics: dict[str, Metric] = {}
+    dimensions: dict[str, Dimension] = {}
+    ranges = None
+    for name, raw in raw_metrics.items():
+        meta = (raw.get("config") or {}).get("meta") or {}
+        of = now.metrics.get(str(meta.get("history_of")))
+        if of is None:
+            continue
+        model = by_measure[_measures(raw, raw_metrics)[0]]
+        ranges = _primary(model)
+        own = _dimensions(model, str(ranges))
+        dimensions |= own | {CUSTOMER: now.dimensions[CUSTOMER]}
+        metrics[of.name] = replace(
+            of,
+            name=name,
+            dimensions=tuple(sorted((*own, CUSTOMER))),
+            relation=model["node_relation"]["relation_name"],
+        )
+    if not metrics:
+        return None
+    return Registry(metrics, dimensions, now.customers, now.loans, ranges=ranges)
 
 
 def listed(registry: Registry) -> Iterable[Dimension]:
@@ -288,6 +335,7 @@ def describe(registry: Registry) -> dict[str, Any]:
                 "unit": metric.unit,
                 "dimensions": list(metric.dimensions),
                 "date": metric.date,
+                "history_from": _history_from(registry, metric),
             }
             for metric in registry.metrics.values()
         ],
@@ -303,6 +351,12 @@ def describe(registry: Registry) -> dict[str, Any]:
         ],
         "examples": examples(registry),
     }
+
+
+def _history_from(registry: Registry, metric: Metric) -> str | None:
+    """The first day of which the metric is known, where it is a state that has a history."""
+    past = registry.past_of(metric)
+    return past.begins.isoformat() if past is not None and past.begins is not None else None
 
 
 def examples(registry: Registry) -> list[str]:
@@ -348,19 +402,27 @@ def _reachable(model: Mapping[str, Any], primary: Mapping[str, Any]) -> dict[str
             found[CUSTOMER] = Dimension(
                 CUSTOMER, CUSTOMER, "customer", "One customer.", "customer", relation, "customer_id"
             )
-        for raw in target["dimensions"]:
-            time = raw["type"] == "time"
-            if raw["name"] in PERSONAL or (time and raw["name"] != _business_date(target)):
-                continue
-            found[raw["name"]] = Dimension(
-                name=raw["name"],
-                reference=f"{entity}__{raw['name']}",
-                label=raw.get("label") or _words(raw["name"]),
-                description=raw.get("description") or "",
-                kind="date" if time else "category",
-                relation=relation,
-                expression=raw.get("expr") or raw["name"],
-            )
+        found |= _dimensions(target, entity)
+    return found
+
+
+def _dimensions(model: Mapping[str, Any], entity: str) -> dict[str, Dimension]:
+    """A model's own dimensions that may be asked for; of its times, the business day alone."""
+    found: dict[str, Dimension] = {}
+    for raw in model["dimensions"]:
+        time = raw["type"] == "time"
+        business = raw["name"] == _business_date(model) and raw["name"] not in RANGE
+        if raw["name"] in PERSONAL or (time and not business):
+            continue
+        found[raw["name"]] = Dimension(
+            name=raw["name"],
+            reference=f"{entity}__{raw['name']}",
+            label=raw.get("label") or _words(raw["name"]),
+            description=raw.get("description") or "",
+            kind="date" if time else "category",
+            relation=model["node_relation"]["relation_name"],
+            expression=raw.get("expr") or raw["name"],
+        )
     return found
 
 

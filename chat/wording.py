@@ -42,7 +42,7 @@ def reading(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
             text += f"; shown with {labels}"
         extra = [name for name in plan.group_by if name != CUSTOMER]
         return text + (f"; with {_and(_group(registry, name) for name in extra)}" if extra else "")
-    text = metric.label
+    text = f"change of {_lower(metric.label)}" if plan.since else metric.label
     if plan.show == "share":
         text = f"share of {metric.label.lower()} in percent"
         if plan.base:
@@ -68,6 +68,8 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
     narrowed = _narrowed(plan, registry, names)
     label = _label(plan, metric)
     subject = _joined_to(label, narrowed)
+    if plan.since:
+        return _change_sentence(plan, registry, table, subject)
     if not plan.group_by:
         if plan.show == "share":
             whole = figure(metric, table.total)
@@ -100,6 +102,32 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
         return f"{keys}{more}: {each}{value}, the {plan.rank} {what}{_lower(grouping)}."
     order = f", {plan.rank} first" if plan.rank else ""
     return f"{grouping}{order}: {'; '.join(shown)}{more}."
+
+
+def _change_sentence(plan: Plan, registry: Registry, table: Table, subject: str) -> str:
+    metric = registry.metrics[plan.metric]
+    if not plan.group_by:
+        before, after, change = table.raw[0]
+        return (
+            f"{subject}: {figure(metric, before)} before, {figure(metric, after)} after,"
+            f" {_moved(metric, change)}."
+        )
+    grouped = _and(_group(registry, name) for name in plan.group_by)
+    shown = [
+        f"{_key(plan, row)} {_moved(metric, row[-1])} to {figure(metric, row[-2])}"
+        for row in table.raw[:NAMED_ROWS]
+    ]
+    rest = len(table.raw) - len(shown)
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{subject}, by {grouped}: {'; '.join(shown) or 'none'}{more}."
+
+
+def _moved(metric: Metric, change: Any) -> str:
+    if change is None:
+        return "no change to tell"
+    if not change:
+        return "unchanged"
+    return f"{'up' if change > 0 else 'down'} {figure(metric, abs(change))}"
 
 
 def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
@@ -147,7 +175,7 @@ def figure(metric: Metric, value: Any) -> str:
         return f"{int(value):,} {unit}".strip()
     mean = _round(value)
     written = f"{mean:,.0f}" if mean == mean.to_integral_value() else f"{mean:,.2f}"
-    return f"{written} {metric.unit}".strip()
+    return f"{written} {_singular(metric.unit) if mean == 1 else metric.unit}".strip()
 
 
 def percent(value: Any) -> str:
@@ -198,6 +226,10 @@ def _narrowed(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
         text += f"{', ' if text else ''}{of} {_and(conditions)}"
     if plan.start or plan.end:
         text += f"{', ' if text else ''}{_days(plan.start, plan.end)}"
+    if plan.since:
+        text += f"{', ' if text else ''}from {plan.since} to {plan.as_of or 'now'}"
+    elif plan.as_of:
+        text += f"{', ' if text else ''}as of {plan.as_of}"
     return text
 
 

@@ -79,6 +79,12 @@ _PHRASES: tuple[tuple[str, Any, str], ...] = (
         "share | share of | percentage | percentage of | percent | percent of | what %",
     ),
     ("SHARE", None, "% of | proportion | proportion of | fraction | fraction of"),
+    # Two days compared.
+    ("CHANGE", None, "move | moved | change | changed | change in | change of | shift | shifted"),
+    ("CHANGE", None, "evolve | evolved | develop | developed | grow | grew | grown | growth of"),
+    ("CHANGE", None, "rise | rose | risen | fall | fell | fallen | improve | improved | worsened"),
+    ("CHANGE", None, "increase | increased | decrease | decreased | decline | declined | drop"),
+    ("CHANGE", None, "dropped | gone up | gone down | go up | go down | went up | went down"),
     # Groupings.
     ("BY", None, "by | per | each | every | across | across all | for each | in each | of each"),
     ("BY", None, "at each | from each | on each | by each | for every | in every | broken down by"),

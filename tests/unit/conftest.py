@@ -35,6 +35,37 @@ CUSTOMERS = [
     (7, "Zoé Côté", "Quebec City", "Quebec", "absent", None, None, None),
     (8, "Victor Hamilton", "Hamilton", "Ontario", "present", 733, "Very Good", 0),
 ]
+HISTORY = [
+    # What was known before: customer, from, to, then as in CUSTOMERS; and loans, their total.
+    (1, "2026-09-01", "2026-10-20", "Calgary", "Alberta", "present", 700, "Good", 1, 1, "20000.50"),
+    (
+        1,
+        "2026-10-20",
+        "2026-11-01",
+        "Toronto",
+        "Ontario",
+        "present",
+        706,
+        "Good",
+        0,
+        2,
+        "270000.50",
+    ),
+    (2, "2026-09-01", "2026-11-10", "Toronto", "Ontario", "quarantined", None, None, *[None] * 3),
+    (
+        7,
+        "2026-09-01",
+        "2026-11-10",
+        "Quebec City",
+        "Quebec",
+        "present",
+        500,
+        "Poor",
+        3,
+        1,
+        "800.00",
+    ),
+]
 LOANS = [
     (1, 1, "house", "250000.00"),
     (1, 2, "car", "20000.50"),
@@ -162,6 +193,7 @@ def write_marts(file: Path) -> None:
                 " isodow(t) FROM (SELECT ?::TIMESTAMP AS t)",
                 [f"t{index}", number, index % 3, kind, amount, at],
             )
+        _write_history(marts)
         marts.execute(
             "CREATE TABLE fct_complaints (feedback_id VARCHAR, category VARCHAR,"
             " complaint_date DATE)"
@@ -169,4 +201,24 @@ def write_marts(file: Path) -> None:
         marts.executemany(
             "INSERT INTO fct_complaints VALUES (?, ?, ?)",
             [(f"c{index}", *complaint) for index, complaint in enumerate(COMPLAINTS)],
+        )
+
+
+def _write_history(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute(
+        "CREATE TABLE fct_credit_history AS"
+        " SELECT customer_id, DATE '2026-09-01' AS valid_from_date, NULL::DATE AS valid_to_date,"
+        " city, province, credit_record_status, credit_score, credit_band, delinquencies,"
+        " loan_count, loan_total FROM fct_customers"
+    )
+    for number, start, end, city, province, status, score, band, *others in HISTORY:
+        marts.execute(
+            "INSERT INTO fct_credit_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [number, start, end, city, province, status, score, BANDS.get(band or ""), *others],
+        )
+        # Ranges follow each other: what is known now began when the last of them ended.
+        marts.execute(
+            "UPDATE fct_credit_history SET valid_from_date = ?"
+            " WHERE customer_id = ? AND valid_to_date IS NULL",
+            [end, number],
         )

@@ -116,10 +116,13 @@ def test_what_a_killed_unit_test_left_does_not_stand_in_its_way(project: Project
     results = project.dbt("build", "--select", *left)
     assert not_good(results) == {}
     assert {name.partition(".")[2] for name in left.values()} <= {r.node.name for r in results}
-    assert project.warehouse.sql(
-        "SELECT table_name FROM information_schema.tables"
-        " WHERE table_name LIKE '%!_!_dbt!_tmp' ESCAPE '!'"
-    ) == []
+    assert (
+        project.warehouse.sql(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_name LIKE '%!_!_dbt!_tmp' ESCAPE '!'"
+        )
+        == []
+    )
 
 
 def test_a_second_batch_adds_its_rows_and_reads_only_the_months_that_it_names(

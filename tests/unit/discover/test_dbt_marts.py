@@ -102,12 +102,18 @@ def test_every_raw_table_is_a_declared_source() -> None:
 
 
 def test_every_metric_says_what_it_counts_in_which_unit_and_when() -> None:
-    for metric in read("_metrics.yml", "metrics"):
+    times = {"snapshot", "transaction_date", "complaint_date"}
+    metrics = {metric["name"]: metric for metric in read("_metrics.yml", "metrics")}
+    for metric in metrics.values():
         meta = metric["config"]["meta"]
         assert metric["label"], metric["name"]
         assert metric["description"], metric["name"]
         assert meta["unit"] in UNITS, metric["name"]
-        assert meta["time"] in {"snapshot", "transaction_date", "complaint_date"}, metric["name"]
+        if of := meta.get("history_of"):
+            now = metrics[of]["config"]["meta"]
+            assert meta == now | {"time": "valid_from_date", "history_of": of, "hidden": True}
+        else:
+            assert meta["time"] in times, metric["name"]
 
 
 def test_no_model_asks_which_engine_it_is_on() -> None:
