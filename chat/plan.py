@@ -197,6 +197,9 @@ def _validate_past(plan: Plan, registry: Registry) -> Plan:
         raise NotCovered("a change over time can't be ranked, bounded or made a share")
     if plan.since and plan.as_of and plan.since >= plan.as_of:
         raise NotCovered(f"the days {plan.since} to {plan.as_of} run backwards")
+    last = plan.as_of or plan.since
+    if last is not None and past.through is not None and last > past.through:
+        raise NotCovered(f"{metric.label} of {last} isn't known yet: this is of {past.through}")
     first = plan.since or plan.as_of
     if first is not None and past.begins is not None and first < past.begins:
         raise NotCovered(

@@ -42,7 +42,9 @@ class Published:
         self.registry = self._with_values(registry, cache / "values.json")
         if registry.past is not None:
             past = self._with_values(registry.past, cache / "past_values.json")
-            self.registry = replace(self.registry, past=replace(past, begins=self._begins(past)))
+            through = date.fromisoformat(manifest.published_at[:10])
+            past = replace(past, begins=self._begins(past), through=through)
+            self.registry = replace(self.registry, past=past)
         self.parser = Parser(self.registry)
         self.today = self._last_day()
 

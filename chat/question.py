@@ -703,7 +703,8 @@ class _Reader:
                 raise Unclear(f"Since when? The history begins on {past.begins}.")
             return
         draft.period, draft.timed = None, True
-        ended = period.end if period.end and period.end < self.today else None
+        # Up to today is up to now: a state may be newer than the last business day.
+        ended = None if period.end == self.today else period.end
         versus = any(item.kind == "VERSUS" for item in self.items)
         if not (changes or versus or period.end is None):
             draft.as_of = ended
@@ -713,7 +714,7 @@ class _Reader:
             assert first is not None
             # What has not ended has no last day to compare with: the day before it began has.
             began = first - timedelta(days=1)
-            draft.since = named if named and named < self.today else began
+            draft.since = named if named != self.today else began
         elif period.start is None:
             raise Unclear("From which day on? I compare two days.")
         else:

@@ -77,6 +77,8 @@ class Registry:
     """Of a past registry: the entity whose rows have a :data:`RANGE`."""
     begins: date | None = None
     """Of a past registry: the first day that is known."""
+    through: date | None = None
+    """Of a past registry: the day of its version, after which nothing is known."""
 
     def past_of(self, metric: Metric) -> Registry | None:
         """The past registry, if it answers for the metric.

@@ -74,6 +74,9 @@ MART_KEYS = {
 
 MARTS = tuple(MART_KEYS)
 
+HISTORIES = frozenset({"fct_credit_history"})
+"""Marts that tell when deliveries came: no other home has the same rows."""
+
 
 def raw_prefix(source: str) -> str:
     """Prefix of original bytes; objects are ``raw/<source>/<sha256>/<file name>.zst``."""

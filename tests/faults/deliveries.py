@@ -28,6 +28,7 @@ class Figures:
 
     customers: int
     scores: list[int]
+    history_scores: list[int]
     loan_amounts: list[Decimal]
     wide_loan_total: Decimal
     transactions: int
@@ -83,6 +84,7 @@ def expected(number: int) -> Figures:
     return Figures(
         customers=people,
         scores=[300 + number],
+        history_scores=[300 + number],
         loan_amounts=[Decimal(number)],
         wide_loan_total=Decimal(people * number),
         transactions=ROWS * number,
@@ -108,6 +110,8 @@ def read(home: Path) -> tuple[Manifest, Figures] | None:
         row = marts.execute(
             "SELECT (SELECT count(*) FROM dim_customers),"
             " (SELECT list(DISTINCT credit_score) FROM fct_customers),"
+            " (SELECT list(DISTINCT credit_score) FROM fct_credit_history"
+            " WHERE valid_to_utc IS NULL),"
             " (SELECT list(DISTINCT amount) FROM fct_loans),"
             " (SELECT sum(loan_total) FROM fct_customers),"
             " (SELECT count(*) FROM fct_atm_transactions),"

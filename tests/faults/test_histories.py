@@ -21,7 +21,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from lakehouse import clients, services
-from lakehouse.catalog import KNOWLEDGE_BASE_BUCKET
+from lakehouse.catalog import HISTORIES, KNOWLEDGE_BASE_BUCKET
 from lakehouse.duck import connect_published
 from lakehouse.settings import Settings, load
 from lakehouse.versions import Versions
@@ -29,8 +29,6 @@ from tests.faults.histories import EVENTS, Bank, Event
 from tests.faults.refreshes import Refreshes
 
 HISTORIES = int(os.environ.get("HISTORIES", "2"))
-WHEN_IT_CAME = ("history", "snapshot")
-"""Relations with such a name tell when deliveries came: no other home has the same rows."""
 
 
 @st.composite
@@ -138,9 +136,7 @@ def published(settings: Settings) -> dict[str, list[Any]]:
 
 
 def without_history(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    return {
-        name: rows for name, rows in found.items() if not any(word in name for word in WHEN_IT_CAME)
-    }
+    return {name: rows for name, rows in found.items() if name not in HISTORIES}
 
 
 def differences(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> dict[str, Any]:
@@ -157,9 +153,9 @@ def differences(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> dict
 
 
 def test_one_row_that_differs_is_seen_and_what_tells_when_it_came_may() -> None:
-    left = {"fct_loans": [(1, 1), (2, 1)], "credit_history": [("monday",)], "documents": []}
-    right = {**left, "fct_loans": [(1, 1), (2, 2)], "credit_history": [("friday",)]}
+    left = {"fct_loans": [(1, 1), (2, 1)], "fct_credit_history": [("monday",)], "documents": []}
+    right = {**left, "fct_loans": [(1, 1), (2, 2)], "fct_credit_history": [("friday",)]}
     assert differences(left, left) == {}
-    assert differences(left, right).keys() == {"fct_loans", "credit_history"}
+    assert differences(left, right).keys() == {"fct_loans", "fct_credit_history"}
     seen = differences(without_history(left), without_history(right))
     assert seen == {"fct_loans": ([(2, 1)], [(2, 2)])}

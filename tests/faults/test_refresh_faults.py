@@ -8,11 +8,13 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import lakehouse.landing
 import lakehouse.versions
+from chat.answer import ask
 from discover.refresh import refresh
 from lakehouse import services
 from lakehouse.errors import DiscoverError, ServiceUnavailable
@@ -122,18 +124,38 @@ def test_a_second_refresh_is_told_who_is_at_it(story: Story) -> None:
 def test_a_clock_that_goes_back_loses_no_delivery(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Earlier(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:
-            return datetime.now(UTC) - timedelta(hours=3)
-
-    for module in (lakehouse.landing, lakehouse.versions):
-        monkeypatch.setattr(module, "datetime", Earlier)
+    shift_clock(monkeypatch, timedelta(hours=-3))
     newest = Versions(story.settings.home).require_current().run_id
     assert story.refresh() == "published"
     assert story.version() == story.number
     assert Versions(story.settings.home).require_current().run_id > newest
     assert Versions(story.settings.home).before(story_run(story)).run_id == newest
+
+
+def test_what_was_known_is_told_when_later_deliveries_say_otherwise(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = story.number
+    today = datetime.now(ZoneInfo(story.settings.timezone)).date()
+    shift_clock(monkeypatch, timedelta(days=40))
+    assert story.refresh() == "published"
+    assert story.version() == story.number == known + 1
+    then = ask(story.settings, f"average credit score as of {today}", user="analyst")
+    assert then["rows"] == [[f"{300 + known}.00"]], then["answer"]
+    moved = ask(story.settings, f"how did scores move since {today}", user="analyst")
+    assert moved["rows"] == [[f"{300 + known}.00", f"{301 + known}.00", "1.00"]], moved["answer"]
+
+
+def shift_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Landings and runs are told another time."""
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime.now(UTC) + by
+
+    for module in (lakehouse.landing, lakehouse.versions):
+        monkeypatch.setattr(module, "datetime", Shifted)
 
 
 def story_run(story: Story) -> str:

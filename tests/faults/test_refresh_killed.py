@@ -75,6 +75,6 @@ def test_a_mix_of_two_deliveries_is_seen() -> None:
     whole = deliveries.expected(7)
     assert deliveries.number_of(whole) == 7
     assert deliveries.number_of(deliveries.expected(8)) == 8
-    for field in ("customers", "transactions", "wide_loan_total", "daily_amount"):
+    for field in ("customers", "transactions", "wide_loan_total", "daily_amount", "history_scores"):
         mixed = {**vars(whole), field: getattr(deliveries.expected(8), field)}
         assert deliveries.number_of(deliveries.Figures(**mixed)) is None

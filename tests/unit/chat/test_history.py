@@ -22,6 +22,7 @@ FIGURES = [
     ("average credit score last month", [["664.166667"]]),
     ("average credit score at the end of October", [["664.166667"]]),
     ("average credit score as of today", [["688.50"]]),
+    ("average credit score as of 2026-11-24", [["688.50"]]),
     ("average credit score this month", [["688.50"]]),
     ("What was customer 1's credit score on 2026-10-25?", [["706.00"]]),
     ("average credit score in Calgary as of 2026-10-19", [["750.50"]]),
@@ -60,6 +61,7 @@ def test_a_state_is_told_as_of_a_day_and_compared(say: Say, question: str, rows:
 
 REFUSED = {
     "average credit score as of 2026-08-31": "the history begins on 2026-09-01",
+    "average credit score as of 2026-11-25": "isn't known yet",
     "how did scores move since 2025": "the history begins on 2026-09-01",
     "how many customers were there as of 2026-10-31": "Customers has no date",
     "which customers had a loan as of 2026-10-31": "Customers has no date",
