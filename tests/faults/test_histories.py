@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, Phase, given, note
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from lakehouse import clients, services
-from lakehouse.catalog import HISTORIES, KNOWLEDGE_BASE_BUCKET
+from lakehouse import catalog, clients, services
+from lakehouse.catalog import KNOWLEDGE_BASE_BUCKET
 from lakehouse.duck import connect_published
 from lakehouse.settings import Settings, load
 from lakehouse.versions import Versions
@@ -136,7 +136,7 @@ def published(settings: Settings) -> dict[str, list[Any]]:
 
 
 def without_history(found: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    return {name: rows for name, rows in found.items() if name not in HISTORIES}
+    return {name: rows for name, rows in found.items() if name not in catalog.HISTORIES}
 
 
 def differences(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> dict[str, Any]:
