@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -617,7 +617,8 @@ def _citations(
 def _run_citation(version: Published) -> dict[str, str]:
     manifest = version.manifest
     through = f", data through {manifest.data_through}" if manifest.data_through else ""
-    title = f"published {manifest.published_at}{through}"
+    age = manifest.age(datetime.now(UTC))
+    title = f"published {manifest.published_at}, {age}{through}"
     return {"kind": "run", "id": manifest.run_id, "title": title}
 
 

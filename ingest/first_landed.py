@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ingest.sources.contract import ORDER
 from lakehouse import duck, landing
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ORDER = ("_ingested_at", "_source_file", "_source_row")
-"""Of landed records under one id the first by these counts, wherever they are compared."""
 
 
 def first_landed(settings: Settings, source: str, keys: pa.Table) -> pa.Table | None:

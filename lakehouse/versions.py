@@ -56,6 +56,14 @@ class Manifest(BaseModel):
     pinned: bool = False
     """Set by rollback: kept until there is new input or ``--force``."""
 
+    def age(self, now: datetime) -> str:
+        """How old it is, as people say it: "3 hours old"."""
+        minutes = int((now - datetime.fromisoformat(self.published_at)).total_seconds() // 60)
+        for unit, length in (("day", 1440), ("hour", 60), ("minute", 1)):
+            if (count := minutes // length) > 0:
+                return f"{count} {unit}{'s' if count > 1 else ''} old"
+        return "less than a minute old"
+
 
 class Versions:
     """The versions of one home."""

@@ -37,6 +37,15 @@ export function shortRun(id) {
   return id.split(".")[0];
 }
 
+export function ageOf(publishedAt) {
+  const minutes = Math.floor((Date.now() - Date.parse(publishedAt)) / 60_000);
+  for (const [unit, length] of [["day", 1440], ["hour", 60], ["minute", 1]]) {
+    const count = Math.floor(minutes / length);
+    if (count > 0) return `${count} ${unit}${count > 1 ? "s" : ""} old`;
+  }
+  return "less than a minute old";
+}
+
 export function make(tag, className = "", text = "") {
   const element = document.createElement(tag);
   if (className) element.className = className;

@@ -1,10 +1,11 @@
 // The host page: the embedded dashboard, the chat beside it, and the filters that join the two.
 
-import { answerElement, make, shortRun } from "./answer.js";
+import { ageOf, answerElement, make, shortRun } from "./answer.js";
 import { scopeOf, wordsOf } from "./scope.js";
 
 const byId = (id) => document.getElementById(id);
 const HISTORY = 6;
+const AGES = 60_000;
 
 let scope = {};
 let lastMask = "";
@@ -25,6 +26,8 @@ async function start() {
     return;
   }
   showAbout(about);
+  // A page stays open for days: a version grows old, or a newer one is published.
+  setInterval(async () => showAbout(await request("/api/about").catch(() => about)), AGES);
   suggest(about.questions);
   await embed(about);
 }
@@ -165,8 +168,9 @@ function showAbout(about) {
   byId("user").textContent = about.user ?? "nobody";
   if (about.version) {
     byId("data-through").textContent = about.version.data_through ?? "—";
-    byId("version").textContent = shortRun(about.version.run_id);
-    byId("version").title = `${about.version.run_id}, published ${about.version.published_at}`;
+    const { run_id, published_at } = about.version;
+    byId("version").textContent = `${shortRun(run_id)}, ${ageOf(published_at)}`;
+    byId("version").title = `${run_id}, published ${published_at}`;
   }
   byId("facts").hidden = false;
 }

@@ -192,9 +192,13 @@ def versions_command(as_json: AsJson = False) -> None:
     """The kept versions, newest first."""
     versions = Versions(settings().home)
     current = versions.current()
+    now = datetime.now(UTC)
     rows = [
         manifest.model_dump()
-        | {"current": current is not None and manifest.run_id == current.run_id}
+        | {
+            "current": current is not None and manifest.run_id == current.run_id,
+            "age": manifest.age(now),
+        }
         for manifest in versions.all()
     ]
     if as_json:
@@ -204,7 +208,8 @@ def versions_command(as_json: AsJson = False) -> None:
         out.print("no version yet; make one: discover refresh")
     for row in rows:
         out.print(
-            f"{'→' if row['current'] else ' '} {row['run_id']}  through {row['data_through']}"
+            f"{'→' if row['current'] else ' '} {row['run_id']}  {row['age']:>14}"
+            f"  through {row['data_through']}"
             f"  {row['tables']['dim_customers']:>9,} customers"
             f"  {row['tables']['fct_atm_transactions']:>11,} transactions",
         )
@@ -310,8 +315,8 @@ def sql_command(
     from lakehouse.duck import connect_published
 
     versions = Versions(settings().home)
-    run_id = versions.get(version).run_id if version else versions.require_current().run_id
-    with connect_published(versions.marts_file(run_id)) as connection:
+    manifest = versions.get(version) if version else versions.require_current()
+    with connect_published(versions.marts_file(manifest.run_id)) as connection:
         try:
             statements = connection.extract_statements(query)
             if len(statements) != 1:
@@ -340,6 +345,7 @@ def sql_command(
         for row in rows:
             table.add_row(*("" if value is None else escape(str(value)) for value in row))
         out.print(table)
+        out.print(f"version {manifest.run_id}, {manifest.age(datetime.now(UTC))}", style="dim")
 
 
 def plain(value: Any) -> Any:

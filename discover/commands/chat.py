@@ -165,7 +165,11 @@ def _show(document: Mapping[str, Any]) -> None:
         for row in document["rows"]:
             table.add_row(*("" if value is None else str(value) for value in row))
         out.print(table)
-    cited = ", ".join(f"{found['kind']} {found['id']}" for found in document["citations"])
+    cited = ", ".join(
+        f"{found['kind']} {found['id']}"
+        + (f" ({found['title']})" if found["kind"] == "run" else "")
+        for found in document["citations"]
+    )
     out.print(f"read as: {document['reading']}", markup=False, style="dim")
     out.print(f"from: {cited} · {document['ledger']['ms']} ms", markup=False, style="dim")
 

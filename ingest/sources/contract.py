@@ -13,6 +13,8 @@ LARGEST_ID = 2_147_483_647
 """Ids are ``int`` at the source, so 32 bits."""
 LARGEST_AMOUNT = Decimal("9999999999999.99")
 """Of one record: a thousand of them still sum up within the marts' decimal(18, 2)."""
+ORDER = ("_ingested_at", "_source_file", "_source_row")
+"""Of landed records under one id the first by these counts, wherever they are compared."""
 
 
 @dataclass(frozen=True)

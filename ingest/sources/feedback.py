@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ingest.first_landed import ORDER
 from ingest.flat_table import LINEAGE, FlatTable
+from ingest.sources.contract import ORDER
 from lakehouse.catalog import COMPLAINTS
 
 if TYPE_CHECKING:

@@ -106,6 +106,7 @@ def test_the_chat_says_what_the_tile_shows(
     expect(answer.locator(".reading")).to_be_visible()
     expect(answer.locator(".citation").first).to_be_visible()
     expect(answer.locator(".foot")).to_contain_text("ms")
+    expect(page.locator("#version")).to_contain_text(" old")
 
 
 def test_a_customer_filter_narrows_tiles_and_chat_but_never_complaints(

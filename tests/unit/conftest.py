@@ -207,18 +207,29 @@ def write_marts(file: Path) -> None:
 def _write_history(marts: duckdb.DuckDBPyConnection) -> None:
     marts.execute(
         "CREATE TABLE fct_credit_history AS"
-        " SELECT customer_id, DATE '2026-09-01' AS valid_from_date, NULL::DATE AS valid_to_date,"
+        " SELECT customer_id, TIMESTAMP '2026-09-01' AS valid_from_utc,"
+        " NULL::TIMESTAMP AS valid_to_utc, DATE '2026-09-01' AS valid_from_date,"
+        " NULL::DATE AS valid_to_date,"
         " city, province, credit_record_status, credit_score, credit_band, delinquencies,"
         " loan_count, loan_total FROM fct_customers"
     )
     for number, start, end, city, province, status, score, band, *others in HISTORY:
         marts.execute(
-            "INSERT INTO fct_credit_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [number, start, end, city, province, status, score, BANDS.get(band or ""), *others],
+            "INSERT INTO fct_credit_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                number,
+                *(start, end) * 2,
+                city,
+                province,
+                status,
+                score,
+                BANDS.get(band or ""),
+                *others,
+            ],
         )
         # Ranges follow each other: what is known now began when the last of them ended.
         marts.execute(
-            "UPDATE fct_credit_history SET valid_from_date = ?"
+            "UPDATE fct_credit_history SET valid_from_utc = ?, valid_from_date = ?"
             " WHERE customer_id = ? AND valid_to_date IS NULL",
-            [end, number],
+            [end, end, number],
         )

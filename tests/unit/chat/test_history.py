@@ -155,7 +155,7 @@ def test_an_earlier_figure_is_explained_by_the_rows_of_its_day(bank: Settings) -
     found = explain(bank, "average credit score in Toronto as of 2026-10-31", user="analyst")
     assert found["mart"].endswith("fct_credit_history")
     assert {row[0] for row in found["mart_rows"]["rows"]} == {1, 2}
-    assert {row[1] for row in found["mart_rows"]["rows"]} == {"2026-09-01", "2026-10-20"}
+    assert {row[3] for row in found["mart_rows"]["rows"]} == {"2026-09-01", "2026-10-20"}
 
 
 def test_the_metrics_say_from_when_on_they_are_known(bank: Settings) -> None:

@@ -86,7 +86,9 @@ def published_home(tmp_path: Path) -> Path:
     with duckdb.connect(str(versions.candidate("r1"))) as connection:
         connection.execute("CREATE TABLE dim_customers AS SELECT 'Zoë · [b]#1[/]' AS label")
     versions.publish(
-        Manifest(run_id="r1", published_at="2026-11-24", inputs={}, code="c", tables={})
+        Manifest(
+            run_id="r1", published_at="2026-11-24T06:00:00+00:00", inputs={}, code="c", tables={}
+        )
     )
     return home
 

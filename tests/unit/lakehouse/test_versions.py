@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -26,6 +27,22 @@ def publish(versions: Versions, run_id: str, rows: int, **inputs: str) -> Manife
     )
     versions.publish(manifest)
     return manifest
+
+
+@pytest.mark.parametrize(
+    ("later", "age"),
+    [
+        (timedelta(seconds=59), "less than a minute old"),
+        (timedelta(minutes=1), "1 minute old"),
+        (timedelta(minutes=119), "1 hour old"),
+        (timedelta(hours=47), "1 day old"),
+        (timedelta(days=30, hours=5), "30 days old"),
+        (timedelta(hours=-1), "less than a minute old"),
+    ],
+)
+def test_a_version_tells_its_age(tmp_path: Path, later: timedelta, age: str) -> None:
+    manifest = publish(Versions(tmp_path), "1", rows=1)
+    assert manifest.age(datetime(2026, 1, 1, tzinfo=UTC) + later) == age
 
 
 def test_nothing_published_says_what_to_do(tmp_path: Path) -> None:
