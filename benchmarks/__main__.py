@@ -5,7 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("generate", "flatten", "scale", "refresh", "kill", "mutants")
+NAMES = (
+    "generate",
+    "flatten",
+    "scale",
+    "refresh",
+    "kill",
+    "mutants",
+    "stream",
+    "stream-kill",
+    "scrub",
+)
 
 
 def main(*names: str) -> int:
@@ -16,7 +26,7 @@ def main(*names: str) -> int:
     # Some take arguments of their own where they are run alone.
     del sys.argv[1:]
     for name in names or NAMES:
-        importlib.import_module(f"benchmarks.{name}").main()
+        importlib.import_module(f"benchmarks.{name.replace('-', '_')}").main()
     return 0
 
 

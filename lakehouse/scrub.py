@@ -17,6 +17,8 @@ Span = tuple[int, int, str]
 _SEPARATOR = r"[ .\-/_()]{0,3}"
 _RUN = re.compile(rf"\+?\d(?:{_SEPARATOR}\d)*")
 _GROUP = re.compile(r"\d+")
+_FEWEST_DIGITS = 7
+"""Of any number below but postal codes and customer ids."""
 _SIN_SHAPES = ((9,), (3, 3, 3), (1,) * 9)
 
 _EMAIL = re.compile(
@@ -25,7 +27,9 @@ _EMAIL = re.compile(
     r"(?:\s{0,3}(?:\(dot\)|\[dot\]|\{dot\}|\bdot\b)\s{0,3}[\w\-]{1,63})+",
     re.IGNORECASE,
 )
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b", re.IGNORECASE)
+# Where one begins; the words after it look like further groups, so the check digits tell its end.
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?= ?[A-Z0-9]{4})", re.IGNORECASE)
+_IBAN_LENGTHS = range(15, 35)
 # Transit (5), institution (3), account (7 to 12): how a Canadian cheque writes it.
 _CHEQUE = re.compile(r"(?<!\d)\d{5}[ \-]\d{3}[ \-]\d{7,12}(?!\d)")
 _SAYS = r"(?:\s*(?:numbers?|num|no|nr|id|is|was|ending|#|№|[:.=\"'\-]))*\s*"
@@ -116,32 +120,53 @@ def _plain(text: str) -> tuple[str, range | list[int]]:
 
 
 def _spans(text: str) -> Iterator[Span]:
-    """Every identifying part, the surest kind first: where two overlap, the first one counts."""
-    for match in _EMAIL.finditer(text):
-        yield *match.span(), "e-mail"
+    """Every identifying part, the surest kind first."""
+    # Most complaints hold nothing of the kind: what can't be there isn't looked for.
+    if "@" in text or "dot" in text.lower():
+        for match in _EMAIL.finditer(text):
+            yield *match.span(), "e-mail"
+    digits = sum(map(str.isdigit, text))
+    if not digits:
+        return
     for match in _POSTAL_CODE.finditer(text):
         yield *match.span(), "postal code"
-    if not any(map(str.isdigit, text)):
-        return
     yield from _account_spans(text)
-    yield from _checked_number_spans(text)
-    for match in _SIN.finditer(text):
-        yield *match.span("number"), "SIN"
-    yield from _phone_spans(text)
-    for match in _ACCOUNT.finditer(text):
-        yield *match.span("number"), "account"
+    if digits >= _FEWEST_DIGITS:
+        yield from _checked_number_spans(text)
+        for match in _SIN.finditer(text):
+            yield *match.span("number"), "SIN"
+        yield from _phone_spans(text)
+        for match in _ACCOUNT.finditer(text):
+            yield *match.span("number"), "account"
     for match in _CUSTOMER_ID.finditer(text):
         yield *match.span(match.lastgroup or 0), "customer id"
 
 
 def _account_spans(text: str) -> Iterator[Span]:
-    from stdnum import iban
-
     for match in _IBAN.finditer(text):
-        if iban.is_valid(match.group(), check_country=False):
-            yield *match.span(), "account"
+        if end := _iban_end(text, match.start()):
+            yield match.start(), end, "account"
     for match in _CHEQUE.finditer(text):
         yield *match.span(), "account"
+
+
+def _iban_end(text: str, start: int) -> int | None:
+    """Where the longest valid IBAN that begins at ``start`` ends, at a word's end."""
+    from stdnum import iban
+
+    characters = ""
+    found = None
+    for position in range(start, min(len(text), start + 2 * _IBAN_LENGTHS.stop)):
+        character = text[position]
+        if character.isascii() and character.isalnum():
+            characters += character
+            if len(characters) not in _IBAN_LENGTHS or text[position + 1 : position + 2].isalnum():
+                continue
+            if iban.is_valid(characters, check_country=False):
+                found = position + 1
+        elif character != " " or text[position - 1] == " ":
+            break
+    return found
 
 
 def _checked_number_spans(text: str) -> Iterator[Span]:
@@ -177,8 +202,18 @@ def _phone_spans(text: str) -> Iterator[Span]:
 
 
 def _without_overlaps(spans: Iterator[Span]) -> list[Span]:
+    """The spans, those that overlap as one, of the kind that was found first.
+
+    A card number after another number: some of the digits of both may pass for a card as well, and
+    if only those went, the rest of the real one would stay.
+    """
     kept: list[Span] = []
     for start, end, kind in spans:
-        if all(end <= other_start or other_end <= start for other_start, other_end, _ in kept):
-            kept.append((start, end, kind))
+        apart = []
+        for other in kept:
+            if end <= other[0] or other[1] <= start:
+                apart.append(other)
+            else:
+                start, end, kind = min(start, other[0]), max(end, other[1]), other[2]
+        kept = [*apart, (start, end, kind)]
     return sorted(kept)

@@ -34,7 +34,10 @@ def decide(incoming: Iterable[Received], stored: Mapping[str, Received]) -> Deci
         standing = winners.get(feedback_id) or stored.get(feedback_id)
         if standing is None:
             winners[feedback_id] = received
-        elif received.same_content == standing.same_content:
+        elif received.place.key == standing.place.key or (
+            received.same_content == standing.same_content
+        ):
+            # The same message read again, be its text scrubbed by later rules; or sent again.
             repeated.append(received)
         elif received.place.before(standing.place):
             dead_letters.append(conflict(standing))

@@ -145,7 +145,8 @@ GROUPS = {
         "An ATM row carries no id: equal rows in one file are two withdrawals, equal rows in two "
         "files are one delivered twice. In a snapshot nobody may stand twice: of equal records the "
         "first lands, of contradicting ones none. Of complaints that contradict each other the "
-        "first lands; an equal one is the same complaint delivered again, and counts once."
+        "first lands, in whichever landing or message it came; an equal one is the same complaint "
+        "delivered again, and counts once."
     ),
     "Frame of a JSON file": (
         "One array, or one object a line. An array that is cut or not closed may lack records "

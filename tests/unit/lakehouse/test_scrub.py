@@ -21,6 +21,8 @@ IDENTIFYING = [
     ("４１１１１１１１１１１１１１１１ wide digits", "[card] wide digits"),
     ("4111\u200b1111\u200b1111\u200b1111 cut apart", "[card] cut apart"),
     ("4111\u20111111\u20111111\u20111111", "[card]"),
+    # The first sixteen digits pass for a card as well: what is left of the real one must go too.
+    ("Ticket 2001. 4565 5215 1002 4239", "Ticket [card]"),
     ("my card number is 1234 5678 9012 3456", "my card number is [account]"),
     ("SIN 046 454 286", "SIN [SIN]"),
     ("it is 046454286.", "it is [SIN]."),
@@ -28,6 +30,8 @@ IDENTIFYING = [
     ("Transit 00012-001-1234567", "Transit [account]"),
     ("account number: 1234567", "account number: [account]"),
     ("IBAN DE89 3704 0044 0532 0130 00", "IBAN [account]"),
+    ("IBAN DE89 3704 0044 0532 0130 00 never came", "IBAN [account] never came"),
+    ("sent from gb29NWBK60161331926819 last week", "sent from [account] last week"),
     ("call 416-555-0199 now", "call [phone] now"),
     ("call (604) 555-0147", "call [phone]"),
     ("+1 514 555 0123", "[phone]"),

@@ -46,6 +46,13 @@ def test_the_same_again_changes_nothing() -> None:
     assert (decision.store, decision.dead_letters, decision.repeated) == ([], [], [again])
 
 
+def test_a_message_is_no_contradiction_of_itself() -> None:
+    """Read again after the rules of scrubbing changed, it says something else."""
+    stored, again = received("my card 4111…", offset=3), received("my [card]", offset=3)
+    decision = decide([again], {ID: stored})
+    assert (decision.store, decision.dead_letters, decision.repeated) == ([], [], [again])
+
+
 def test_other_content_under_a_stored_id_goes_to_dead_letters() -> None:
     first, other = received("a", offset=0), received("b", offset=1)
     decision = decide([other], {ID: first})
