@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 from collections.abc import Callable, Mapping
@@ -21,7 +22,13 @@ from botocore.exceptions import ClientError
 from discover.build import build
 from ingest.flatten import flatten
 from lakehouse import clients, duck, landing
-from lakehouse.catalog import COMPLAINTS, COMPLAINTS_TABLE, COMPLAINTS_TOPIC
+from lakehouse.catalog import (
+    COMPLAINTS,
+    COMPLAINTS_TABLE,
+    COMPLAINTS_TOPIC,
+    DYNAMODB_GROUP,
+    LAKE_GROUP,
+)
 from lakehouse.complaint import Complaint, delivered, fake
 from lakehouse.settings import Settings, load
 from streaming import broker, consume, dead_letters, produce, sink
@@ -207,6 +214,20 @@ def finish(settings: Settings) -> None:
     """Let both readers come to the topic's end, undisturbed."""
     with ThreadPoolExecutor(len(READERS)) as pool:
         list(pool.map(lambda read: read(settings, until_idle=True), READERS.values()))
+
+
+def lag(settings: Settings, group: str) -> int:
+    """Messages that the readers into ``dynamodb`` or ``lake`` have not committed yet."""
+    topic = _topic(settings)
+    name = {"dynamodb": DYNAMODB_GROUP, "lake": LAKE_GROUP}[group]
+    (committed,) = broker.committed(settings, topic.group(name))
+    spans = broker.spans(settings, topic)
+    return sum(span.end - max(committed.get(tp, 0), span.first) for tp, span in spans.items())
+
+
+@functools.cache
+def _topic(settings: Settings) -> broker.Topic:
+    return broker.require_topics(settings)[0]
 
 
 def _child(asked: Mapping[str, Any]) -> int:

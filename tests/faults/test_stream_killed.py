@@ -14,7 +14,7 @@ from tests.faults.streams import POINTS, Kills, Sent, finish, stores
 
 SEED = 20261124
 NAMED = max(map(len, POINTS.values()))
-RANDOM = 3
+RANDOM = 1
 """Rounds; each kills both readers."""
 EACH_ROUND = 120
 """Complaints: more than what any point needs to be come to."""

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import psutil
+import pytest
 
 from lakehouse import services
 from lakehouse.settings import Settings
@@ -14,6 +15,7 @@ from streaming.consume import consume
 from streaming.produce import produce
 from streaming.sink import sink
 from streaming.status import status
+from tests.faults.test_stream_outages import assert_said_once
 
 
 def test_it_listens_on_loopback_only(settings: Settings, broker_service: str) -> None:
@@ -24,6 +26,13 @@ def test_it_listens_on_loopback_only(settings: Settings, broker_service: str) ->
         if connection.status == psutil.CONN_LISTEN
     }
     assert heard == {"127.0.0.1"}
+
+
+def test_a_broker_that_is_frozen_is_said_once(
+    settings: Settings, broker_service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "SESSION_TIMEOUT_MS", 1_500)
+    assert_said_once(settings, broker_service)
 
 
 def test_of_a_broker_made_anew_everything_is_read_and_nothing_of_before_is_lost(

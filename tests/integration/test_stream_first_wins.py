@@ -21,6 +21,7 @@ from lakehouse.settings import Settings
 from streaming import broker, dead_letters
 from streaming.consume import consume
 from streaming.landed import Landed
+from streaming.rebuild import rebuild
 from streaming.received import ALREADY_USED
 from streaming.sink import sink
 
@@ -29,6 +30,13 @@ from streaming.sink import sink
 def _short_joins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Joining a group takes half the session's time-out on the embedded broker."""
     monkeypatch.setattr(broker, "SESSION_TIMEOUT_MS", 1_500)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _files_in_dynamodb_too(settings: Settings) -> Iterator[None]:
+    """Other tests compare it with the lake, which has what was landed from files."""
+    yield
+    rebuild(settings)
 
 
 @pytest.fixture
