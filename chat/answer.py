@@ -338,7 +338,7 @@ def _answered(
 ) -> dict[str, Any]:
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
-    _require_whole_loans(asker, plan, metric)
+    _require_whole_loans(version, asker, plan, metric)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
     if _all_unknown(version, asker, plan, metric):
         # Nobody's loans are known here: a sum of nothing known is no figure, not zero.
@@ -358,9 +358,10 @@ def _answered(
     }
 
 
-def _require_whole_loans(asker: _Asker, plan: Plan, metric: Metric) -> None:
-    typed = asker.scoped.loan_types is not None and "loan_type" in metric.dimensions
-    if plan.of_the_past and typed:
+def _require_whole_loans(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> None:
+    asked = [metric, *(version.registry.metrics[part.metric] for part in plan.conditions)]
+    typed = any("loan_type" in found.dimensions for found in asked)
+    if plan.of_the_past and typed and asker.scoped.loan_types is not None:
         raise NotCovered(
             "the history knows a customer's loans of all types together, and the dashboard's"
             " filter names types; ask without it"
@@ -382,7 +383,7 @@ def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
         columns += [figure | {"name": f"{metric.name}_before"}, figure, figure | {"name": "change"}]
     else:
         columns.append(_figure_column(metric))
-    if not plan.group_by and metric.additive:
+    if not plan.group_by and metric.additive and not plan.of_the_past:
         found = [tuple(0 if value is None else value for value in row) for row in found] or [(0,)]
     elif not plan.group_by and not found:
         found = [(None,) * len(columns)]
@@ -518,6 +519,10 @@ def _notes(
         notes.append(
             "This covers those who are customers now: of who has left, no history is kept."
         )
+        notes += _notes_of_a_change(version, asker, plan, metric)
+        scoped = asker.scope
+        if (scoped.cities, scoped.credit_bands, scoped.loan_types) != (None, None, None):
+            notes.append("The dashboard's filters choose customers by what is known of them now.")
     if table.more and plan.rank:
         notes.append("More have the same figure as the last one shown.")
     elif table.more:
@@ -535,6 +540,22 @@ def _notes(
     if outside := _outside_filter(asker, plan):
         notes.append(outside)
     notes.append(wording.scope(asker.scope, scope))
+    return notes
+
+
+def _notes_of_a_change(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> list[str]:
+    """What makes the two days' figures be of other people."""
+    if plan.since is None:
+        return []
+    notes = []
+    before = plan.model_copy(update={"as_of": plan.since, "since": None})
+    joined = _count_customers(version, asker, plan) - _count_customers(version, asker, before)
+    if joined > 0:
+        who = "1 customer" if joined == 1 else f"{joined:,} customers"
+        notes.append(f"The later figure has {who} more, of whom nothing is known before.")
+    if excluded := _quarantined(version, asker, before, metric):
+        were = "was 1 credit record" if excluded == 1 else f"were {excluded:,} credit records"
+        notes.append(f"On {plan.since} there {were} quarantined and not counted.")
     return notes
 
 

@@ -34,6 +34,8 @@ class Period:
     end: date | None
     since: date | None = None
     """Of "since last month", where ``end`` is open: the last day of what was named."""
+    now: bool = False
+    """Whether ``end`` is today because that is as far as it goes: "this month", "today"."""
 
     def __and__(self, other: Period) -> Period:
         starts = [day for day in (self.start, other.start) if day]
@@ -66,17 +68,18 @@ def find(text: str, today: date) -> tuple[list[Period], str]:
 
     def joined(found: re.Match[str]) -> str:
         first, last = periods[int(found[1])], periods[int(found[2])]
-        return take(Period(first.start, last.end))
+        single = first.end if first.start == first.end else None
+        return take(Period(first.start, last.end, single, last.now))
 
     def bounded(found: re.Match[str]) -> str:
         word, period = found["word"], periods[int(found[2])]
         if word in ("since", "from", "starting"):
-            return take(Period(period.start, None, period.end))
+            return take(Period(period.start, None, None if period.now else period.end))
         if word == "after":
             return take(Period(_next(period.end), None))
         if word == "before":
             return take(Period(None, _previous(period.start)))
-        return take(Period(None, period.end))
+        return take(Period(None, period.end, now=period.now))
 
     rest = re.sub(
         rf"\b(?:from|between)\s+{marker}\s+(?:to|and|until|till|through|-)\s+{marker}", joined, rest
@@ -160,10 +163,10 @@ def _relative(found: re.Match[str], today: date) -> Period:
     back = which in ("last", "previous", "past", "prior")
     if unit == "day":
         day = today - timedelta(days=1) if back else today
-        return Period(day, day)
+        return Period(day, day, now=not back)
     if unit == "week":
         monday = today - timedelta(days=today.weekday() + (7 if back else 0))
-        return Period(monday, min(monday + timedelta(days=6), today))
+        return _until(Period(monday, monday + timedelta(days=6)), today)
     if unit == "month":
         first = today.replace(day=1)
         return _until(
@@ -185,7 +188,9 @@ def _year_month(day: date) -> tuple[int, int]:
 
 
 def _until(period: Period, today: date) -> Period:
-    return Period(period.start, min(period.end, today) if period.end else None)
+    if period.end is None or period.end < today:
+        return period
+    return Period(period.start, today, now=True)
 
 
 def _last_units(found: re.Match[str], today: date) -> Period:
@@ -197,15 +202,16 @@ def _last_units(found: re.Match[str], today: date) -> Period:
         months = today.year * 12 + today.month - 1 - number
         year, index = divmod(months, 12)
         last = calendar.monthrange(year, index + 1)[1]
-        return Period(date(year, index + 1, min(today.day, last)) + timedelta(days=1), today)
+        first = date(year, index + 1, min(today.day, last)) + timedelta(days=1)
+        return Period(first, today, now=True)
     days = number * {"day": 1, "week": 7, "year": 365}[unit]
-    return Period(today - timedelta(days=days - 1), today)
+    return Period(today - timedelta(days=days - 1), today, now=True)
 
 
 def _shift(days: int) -> Callable[[re.Match[str], date], Period]:
     def shifted(_: re.Match[str], today: date) -> Period:
         day = today - timedelta(days=days)
-        return Period(day, day)
+        return Period(day, day, now=not days)
 
     return shifted
 
@@ -213,7 +219,7 @@ def _shift(days: int) -> Callable[[re.Match[str], date], Period]:
 def _to_date(found: re.Match[str], today: date) -> Period:
     unit = found["unit"]
     start = today.replace(day=1) if unit.startswith("m") else today.replace(month=1, day=1)
-    return Period(start, today)
+    return Period(start, today, now=True)
 
 
 _LEADS = "in|during|for|of|since|from|to|until|and|between|before|after|about"

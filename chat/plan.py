@@ -327,7 +327,6 @@ def rows_behind(
     writer = _Writer(population, registry, renderer, plan.as_of)
     metric = registry.metrics[plan.metric]
     columns = {f"{registry.ranges}__{day}": f"f.{day}" for day in RANGE if registry.ranges}
-    columns |= {CUSTOMER: "f.customer_id"}
     for dimension in registry.dimensions.values():
         side = "f" if dimension.relation == metric.relation else "c"
         columns[dimension.reference] = f"{side}.{dimension.expression}"
@@ -390,9 +389,8 @@ class _Writer:
         self.day = plan.since
         before = self.figure(plan)
         keys = [_reference(self.registry, name) for name in plan.group_by]
+        # What is unknown on one day, or not there yet, has not moved from or to zero.
         figures = [f"{side}.{metric.name}" for side in ("b", "a")]
-        if metric.additive:
-            figures = [f"coalesce({figure}, 0)" for figure in figures]
         shown, joins = [], ""
         for name, key in zip(plan.group_by, keys, strict=True):
             either = f"coalesce(a.{key}, b.{key})"
@@ -414,6 +412,9 @@ class _Writer:
         base = self.registry.metrics["customer_count"]
         own = self.registry.metrics[plan.metric]
         if not (self._can_be_missing(own) and set(plan.group_by) <= set(base.dimensions)):
+            return inner
+        if self.registry.ranges is not None:
+            # Of the past everyone has a row, and NULL there is unknown.
             return inner
         kept = tuple(found for found in plan.filters if found.field in base.dimensions)
         conditions = plan.conditions

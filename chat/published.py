@@ -7,9 +7,10 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -42,7 +43,8 @@ class Published:
         self.registry = self._with_values(registry, cache / "values.json")
         if registry.past is not None:
             past = self._with_values(registry.past, cache / "past_values.json")
-            through = date.fromisoformat(manifest.published_at[:10])
+            published = datetime.fromisoformat(manifest.published_at)
+            through = published.astimezone(ZoneInfo(manifest.timezone)).date()
             past = replace(past, begins=self._begins(past), through=through)
             self.registry = replace(self.registry, past=past)
         self.parser = Parser(self.registry)

@@ -90,6 +90,7 @@ _IDS = re.compile(
 )
 _HASH = re.compile(r"#\s?(\d+)\b(?:'s)?")
 _LEAD = re.compile(r"^\s*(?:and|what about|how about|also|now|then|same|ok|okay|but|only|just)\b")
+_NOW = re.compile(r"\b(?:now|currently|at present)\b")
 _ONLY = re.compile(r"^\s*(?:only|just)\b")
 _PROFILE = re.compile(
     r"^\s*(?:please\s+)?(?:tell me (?:all )?about|who is|describe|summari[sz]e|profile (?:of|for)|"
@@ -180,6 +181,8 @@ class _Reader:
         self.items: list[_Item] = []
         self.people: list[Person] = []
         self.ids: list[int] = []
+        self._now = False
+        """Whether the question says "now"."""
         self._ranked_by = False
         """Whether "by" names what is ranked: "the highest score by city" asks for maxima."""
 
@@ -188,6 +191,7 @@ class _Reader:
             raise NotCovered(f"the question is longer than {LONGEST:,} characters")
         plain = normal(text)
         lead, profile = bool(_LEAD.match(plain)), _PROFILE.match(plain)
+        self._now = bool(_NOW.search(plain))
         # "only" narrows elsewhere: "customers with only a car loan" must not lose it.
         plain = _ONLY.sub(" ", plain)
         rest = self._take_people(plain)
@@ -693,6 +697,10 @@ class _Reader:
         metric = self.registry.metrics[draft.metric or ""]
         past = self.registry.past_of(metric)
         if past is None:
+            if self.registry.past is not None and metric.name == "customer_count" and period:
+                raise NotCovered(
+                    "how many customers there were isn't known, because who leaves is forgotten"
+                )
             if changes:
                 raise NotCovered(
                     f"{metric.label} of two days can't be compared; ask for it by day or month"
@@ -701,24 +709,26 @@ class _Reader:
         if period is None:
             if changes and (earlier is None or not earlier.of_the_past):
                 raise Unclear(f"Since when? The history begins on {past.begins}.")
+            # "and now?" after an earlier day
+            draft.timed = self._now
             return
         draft.period, draft.timed = None, True
-        # Up to today is up to now: a state may be newer than the last business day.
-        ended = None if period.end == self.today else period.end
+        # A state may be newer than the last business day: up to today is up to now.
+        ended = None if period.now or _goes_on(period, past.through) else period.end
         versus = any(item.kind == "VERSUS" for item in self.items)
         if not (changes or versus or period.end is None):
             draft.as_of = ended
         elif period.end is None or versus:
-            named = period.since or period.end
             first = period.start or period.end
             assert first is not None
             # What has not ended has no last day to compare with: the day before it began has.
-            began = first - timedelta(days=1)
-            draft.since = named if named != self.today else began
+            named = period.since or (None if period.now else period.end)
+            draft.since = named or first - timedelta(days=1)
         elif period.start is None:
             raise Unclear("From which day on? I compare two days.")
         else:
-            draft.since, draft.as_of = period.start - timedelta(days=1), ended
+            draft.since = period.since or period.start - timedelta(days=1)
+            draft.as_of = ended
 
     def _is_value(self, draft: _Draft, item: _Item) -> bool:
         """Reads a noun as a filter: "share of transactions that are withdrawals"."""
@@ -1096,6 +1106,13 @@ class _Reader:
                 "columns": earlier.columns if show == "customers" else (),
             }
         )
+
+
+def _goes_on(period: Period, day: date | None) -> bool:
+    """Whether the period has begun by the day and ends after it."""
+    if day is None or period.start is None or period.end is None:
+        return False
+    return period.start <= day < period.end
 
 
 def _is_thing(item: _Item) -> bool:

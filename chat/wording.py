@@ -114,7 +114,8 @@ def _change_sentence(plan: Plan, registry: Registry, table: Table, subject: str)
         )
     grouped = _and(_group(registry, name) for name in plan.group_by)
     shown = [
-        f"{_key(plan, row)} {_moved(metric, row[-1])} to {figure(metric, row[-2])}"
+        f"{_key(plan, row)} {_moved(metric, row[-1])} {'to' if row[-1] else 'at'}"
+        f" {figure(metric, row[-2])}"
         for row in table.raw[:NAMED_ROWS]
     ]
     rest = len(table.raw) - len(shown)

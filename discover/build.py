@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,9 +69,11 @@ def build(
         "entitlements": [asdict(grant) for grant in entitlements],
         "timezone": settings.timezone,
     }
-    parsed = work_dir.with_name(f"{work_dir.name}_parsed.msgpack")
     # Parsing costs a quarter of a build. dbt takes from there what is still as it was, and nothing
-    # where another dbt wrote it, or other grants or settings were in force.
+    # where another dbt wrote it, or other grants or settings were in force. It would look for seeds
+    # where the project stood then, so each place has a file of its own.
+    place = hashlib.sha256(str(PROJECT.resolve()).encode()).hexdigest()[:8]
+    parsed = work_dir.with_name(f"{work_dir.name}_parsed_{place}.msgpack")
     known = ["--partial-parse-file-path", str(parsed)] if parsed.exists() else []
     variables = ("--vars", json.dumps(values))
     results = run_dbt(

@@ -53,6 +53,7 @@ def publish(settings: Settings, run_id: str, inputs: dict[str, str], code: str) 
         inputs=inputs,
         code=code,
         tables={mart: tables[mart] for mart in catalog.MARTS},
+        timezone=settings.timezone,
         data_through=data_through,
     )
     versions.publish(manifest)

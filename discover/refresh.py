@@ -389,9 +389,10 @@ def _is_current(published: Manifest, inputs: dict[str, str], code: str) -> bool:
 
 
 def fingerprint_inputs(settings: Settings) -> dict[str, str]:
-    """One digest a source over the batches that stand in landing, and one of the entitlements."""
+    """Digests: one a source over its landed batches, of the entitlements, of the bank's zone."""
     prints = {source: _digest(batch_ids(settings, source)) for source in catalog.SOURCES}
     prints["entitlements"] = _digest(str(grant) for grant in read_grants(settings.home))
+    prints["timezone"] = _digest([settings.timezone])
     return prints
 
 

@@ -18,12 +18,13 @@ from lakehouse.today import today
 AGE = "days since the newest record"
 BACK = "days that the newest record lies before the published version's"
 
+_DAY_AT_THE_BANK = "CAST(timezone('{{zone}}', timezone('UTC', {utc})) AS DATE)"
 _DAYS = {
     # A snapshot's records carry no day of their own: theirs is the day on which it landed.
-    "core_banking": (catalog.CUSTOMERS, "CAST(_ingested_at AS DATE)"),
-    "credit_bureau": (catalog.CREDIT_PROFILES, "CAST(_ingested_at AS DATE)"),
+    "core_banking": (catalog.CUSTOMERS, _DAY_AT_THE_BANK.format(utc="_ingested_at")),
+    "credit_bureau": (catalog.CREDIT_PROFILES, _DAY_AT_THE_BANK.format(utc="_ingested_at")),
     "atm": (catalog.TRANSACTIONS, "transaction_date"),
-    "feedback": (catalog.COMPLAINTS, "CAST(occurred_at_utc AS DATE)"),
+    "feedback": (catalog.COMPLAINTS, _DAY_AT_THE_BANK.format(utc="occurred_at_utc")),
 }
 _DATED_MARTS = {
     "fct_atm_transactions": "transaction_date",
@@ -86,7 +87,9 @@ def _age(settings: Settings, source: str, day: date, limit: int) -> Figure:
     table, expression = _DAYS[source]
     named = "LIMITS" if source in settings.freshness_limits else "LIMIT"
     newest = _newest(
-        f"{catalog.TABLE_BUCKET}.{table.identifier}", expression, day + timedelta(days=1)
+        f"{catalog.TABLE_BUCKET}.{table.identifier}",
+        expression.format(zone=settings.timezone),
+        day + timedelta(days=1),
     )
     return Figure(
         AGE,

@@ -47,6 +47,8 @@ class Manifest(BaseModel):
     """Fingerprint of everything that shapes the result."""
     tables: dict[str, int]
     """Rows by mart."""
+    timezone: str = "UTC"
+    """The bank's, by which its days are counted."""
     data_through: str | None = None
     """The last business day in the data (ISO date): the chat's "today"."""
     documents: int = 0

@@ -9,7 +9,7 @@
     loan_count,
     loan_total,
     {% for loan_type in loan_types() -%}
-    {{ loan_type }}_loan_total,
+{{ loan_type }}_loan_total,
     {% endfor -%}
     city,
     province
@@ -36,13 +36,18 @@ history as (
 
 said_now as (
 
-    select {{ said }} from customers
+    select
+        {{ said }}
+    from customers
 
 ),
 
 said_last as (
 
-    select {{ said }} from history where valid_to_utc is null
+    select
+        {{ said }}
+    from history
+    where valid_to_utc is null
 
 ),
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from discover.build import build
+from discover.build import PROJECT, build
 from discover.refresh import refresh
 from lakehouse.duck import connect_published
 from lakehouse.users import read_grants
@@ -98,12 +98,14 @@ def test_the_same_again_is_unchanged(published: Published) -> None:
     assert Versions(published.settings.home).require_current() == before
 
 
-def test_a_second_build_parses_nothing_that_is_as_it_was(
-    published: Published, tmp_path: Path
+def test_a_second_build_parses_nothing_that_is_as_it_was_and_where_it_was(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parsed = tmp_path / "work_parsed.msgpack"
+    elsewhere = tmp_path / "checkout" / "dbt_project"
+    shutil.copytree(PROJECT, elsewhere, ignore=shutil.ignore_patterns("target", "logs"))
     written = []
-    for run in ("first", "second"):
+    for run, project in (("moved", elsewhere), ("first", PROJECT), ("second", PROJECT)):
+        monkeypatch.setattr("discover.build.PROJECT", project)
         (tmp_path / run).mkdir()
         built = build(
             published.settings,
@@ -113,10 +115,12 @@ def test_a_second_build_parses_nothing_that_is_as_it_was(
             entitlements=read_grants(published.settings.home),
         )
         assert (built.failures, built.tables) == ([], published.report.tables)
-        semantic = tmp_path / "work" / "target" / "semantic_manifest.json"
-        written.append((parsed.stat().st_mtime_ns, json.loads(semantic.read_text())))
+        semantic = json.loads((tmp_path / "work/target/semantic_manifest.json").read_text())
+        parsed = {file: file.stat().st_mtime_ns for file in tmp_path.glob("work_parsed_*")}
+        written.append((parsed, semantic))
         shutil.rmtree(tmp_path / "work")
-    assert written[1] == written[0]
+        shutil.rmtree(elsewhere, ignore_errors=True)
+    assert written[2] == written[1]
 
 
 def test_a_part_is_built_aside_without_the_rest(published: Published) -> None:

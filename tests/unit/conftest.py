@@ -35,36 +35,16 @@ CUSTOMERS = [
     (7, "Zoé Côté", "Quebec City", "Quebec", "absent", None, None, None),
     (8, "Victor Hamilton", "Hamilton", "Ontario", "present", 733, "Very Good", 0),
 ]
+BEFORE = "2026-09-01"
+"""The first day of the history."""
 HISTORY = [
     # What was known before: customer, from, to, then as in CUSTOMERS; and loans, their total.
-    (1, "2026-09-01", "2026-10-20", "Calgary", "Alberta", "present", 700, "Good", 1, 1, "20000.50"),
-    (
-        1,
-        "2026-10-20",
-        "2026-11-01",
-        "Toronto",
-        "Ontario",
-        "present",
-        706,
-        "Good",
-        0,
-        2,
-        "270000.50",
-    ),
-    (2, "2026-09-01", "2026-11-10", "Toronto", "Ontario", "quarantined", None, None, *[None] * 3),
-    (
-        7,
-        "2026-09-01",
-        "2026-11-10",
-        "Quebec City",
-        "Quebec",
-        "present",
-        500,
-        "Poor",
-        3,
-        1,
-        "800.00",
-    ),
+    (1, BEFORE, "2026-10-20", "Calgary", "Alberta", "present", 700, "Good", 1, 1, "20000.50"),
+    (1, "2026-10-20", "2026-11-01", *CUSTOMERS[0][2:5], 706, "Good", 0, 2, "270000.50"),
+    (2, BEFORE, "2026-11-10", "Toronto", "Ontario", "quarantined", None, None, *[None] * 3),
+    (7, BEFORE, "2026-11-10", "Quebec City", "Quebec", "present", 500, "Poor", 3, 1, "800.00"),
+    # Landed after the last business day.
+    (8, BEFORE, "2026-11-24", *CUSTOMERS[7][2:5], 730, "Very Good", 0, 1, "100000.00"),
 ]
 LOANS = [
     (1, 1, "house", "250000.00"),

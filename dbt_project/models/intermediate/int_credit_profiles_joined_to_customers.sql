@@ -33,11 +33,12 @@ joined as (
         {% for loan_type in loan_types() -%}
         loan_sums.{{ loan_type }}_loan_total,
         {% endfor %}
-        customers.ingested_at_utc as customer_ingested_at_utc,
         -- All rows of a full snapshot are of one landing, which also says that
         -- a customer is no longer named.
-        max(credit_profiles.ingested_at_utc) over ()
-            as credit_profile_ingested_at_utc
+        coalesce(
+            max(credit_profiles.ingested_at_utc) over (),
+            customers.ingested_at_utc
+        ) as known_since_utc
 
     from customers
 
@@ -63,11 +64,7 @@ final as (
         {{ zero_unless_quarantined(loan_type ~ '_loan_total', 'decimal(18, 2)') }}
             as {{ loan_type }}_loan_total,
         {% endfor -%}
-        case
-            when credit_profile_ingested_at_utc > customer_ingested_at_utc
-                then credit_profile_ingested_at_utc
-            else customer_ingested_at_utc
-        end as known_since_utc
+        known_since_utc
 
     from joined
 

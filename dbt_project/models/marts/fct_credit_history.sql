@@ -4,11 +4,16 @@ customers as (
 
     select * from {{ ref('snap_core_banking__customers') }}
 
+    -- What other code said of the same landing was corrected, not known.
+    where dbt_valid_to is null or dbt_valid_to > dbt_valid_from
+
 ),
 
 credit_profiles as (
 
     select * from {{ ref('snap_credit_bureau__credit_profiles') }}
+
+    where dbt_valid_to is null or dbt_valid_to > dbt_valid_from
 
 ),
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.flatten import flatten
-from lakehouse.catalog import MART_KEYS
+from lakehouse.catalog import HISTORIES, MART_KEYS
 from lakehouse.settings import Settings
 from tests.jvm.portability import deliveries
 from tests.jvm.portability.engines import ENGINES, DuckDb, Engine
@@ -99,7 +99,13 @@ def test_every_mart_holds_the_same_rows(
 def test_late_repeated_corrected_and_deleted_is_as_if_built_anew(
     rebuilt: Story, engine: str
 ) -> None:
-    anew, theirs = rebuilt.tables["second", "rebuilt"], rebuilt.tables["second", engine]
+    theirs = rebuilt.tables["second", engine]
+    # What was known before can't be built anew.
+    anew = {
+        mart: table
+        for mart, table in rebuilt.tables["second", "rebuilt"].items()
+        if mart not in HISTORIES
+    }
     assert {mart: differing_rows(anew[mart], theirs[mart]) for mart in anew} == dict.fromkeys(
         anew, 0
     )
@@ -155,7 +161,7 @@ def expected(second: Story) -> dict[tuple[str, str], list[tuple[str | None, ...]
 def test_every_metric_is_the_same_figure(
     second: Story, expected: dict[tuple[str, str], list[tuple[str | None, ...]]], engine: str
 ) -> None:
-    assert len({metric for metric, _ in expected}) == 16
+    assert len({metric for metric, _ in expected}) == 23
     assert len(expected) >= 80
     found = _figures(second.engines[engine])
     assert found.keys() == expected.keys()

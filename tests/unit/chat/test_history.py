@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chat.answer import explain
-from chat.plan import NotCovered, from_json
+from chat.plan import NotCovered, Plan, Population, compose, from_json
 from chat.published import opened
 from chat.registry import describe
 from lakehouse.settings import Settings
@@ -17,11 +17,22 @@ Say = Callable[..., dict[str, Any]]
 
 # Today is 2026-11-23, a Monday; the history begins on 2026-09-01.
 FIGURES = [
-    ("What was the average credit score as of 2026-10-31?", [["664.166667"]]),
-    ("average credit score as of October 19, 2026", [["663.166667"]]),
-    ("average credit score last month", [["664.166667"]]),
-    ("average credit score at the end of October", [["664.166667"]]),
+    ("What was the average credit score as of 2026-10-31?", [["663.666667"]]),
+    ("average credit score as of October 19, 2026", [["662.666667"]]),
+    ("average credit score last month", [["663.666667"]]),
+    ("average credit score at the end of October", [["663.666667"]]),
     ("average credit score as of today", [["688.50"]]),
+    # The last business day is no "today": news of a state may have landed since.
+    ("average credit score as of 2026-11-23", [["688.00"]]),
+    ("average credit score on November 23", [["688.00"]]),
+    ("average credit score in November", [["688.50"]]),
+    ("how did scores move after 2026-11-21", [["688.00", "688.50", "0.50"]]),
+    ("how did scores move since 2026-11-23", [["688.00", "688.50", "0.50"]]),
+    ("how did scores move this month", [["663.666667", "688.50", "24.833333"]]),
+    (
+        "how did scores move between 2026-10-20 and 2026-10-31",
+        [["663.666667", "663.666667", "0.00"]],
+    ),
     ("average credit score as of 2026-11-24", [["688.50"]]),
     ("average credit score this month", [["688.50"]]),
     ("What was customer 1's credit score on 2026-10-25?", [["706.00"]]),
@@ -31,13 +42,13 @@ FIGURES = [
     ("how many loans were there as of 2026-10-31", [[6]]),
     ("average loan as of 2026-10-31", [["64133.458333"]]),
     ("delinquencies as of 2026-10-31", [[4]]),
-    ("How did scores move since last month?", [["664.166667", "688.50", "24.333333"]]),
+    ("How did scores move since last month?", [["663.666667", "688.50", "24.833333"]]),
     (
         "how did the average credit score change since 2026-10-31",
-        [["664.166667", "688.50", "24.333333"]],
+        [["663.666667", "688.50", "24.833333"]],
     ),
-    ("how did scores change last month", [["663.166667", "664.166667", "1.00"]]),
-    ("average credit score compared to last month", [["664.166667", "688.50", "24.333333"]]),
+    ("how did scores change last month", [["662.666667", "663.666667", "1.00"]]),
+    ("average credit score compared to last month", [["663.666667", "688.50", "24.833333"]]),
     ("how did customer 1's score move since October 25", [["706.00", "712.00", "6.00"]]),
     ("how has the loan total grown since last month", [["384800.75", "399000.75", "14200.00"]]),
     (
@@ -45,7 +56,7 @@ FIGURES = [
         [
             ["Alberta", "750.50", "801.00", "50.50"],
             ["Nova Scotia", "590.00", "590.00", "0.00"],
-            ["Ontario", "733.00", "695.00", "-38.00"],
+            ["Ontario", "730.00", "695.00", "-35.00"],
             ["Quebec", "577.50", "655.00", "77.50"],
         ],
     ),
@@ -63,8 +74,8 @@ REFUSED = {
     "average credit score as of 2026-08-31": "the history begins on 2026-09-01",
     "average credit score as of 2026-11-25": "isn't known yet",
     "how did scores move since 2025": "the history begins on 2026-09-01",
-    "how many customers were there as of 2026-10-31": "Customers has no date",
-    "which customers had a loan as of 2026-10-31": "Customers has no date",
+    "how many customers were there as of 2026-10-31": "who leaves is forgotten",
+    "which customers had a loan as of 2026-10-31": "who leaves is forgotten",
     "how did withdrawals change since last month": "",
     "how did the total withdrawals change since last month": "can't be compared",
     "which city's score moved most since last month": "",
@@ -89,7 +100,7 @@ def test_since_when_is_asked_back(say: Say) -> None:
 def test_the_answer_names_both_days_and_whom_it_covers(say: Say) -> None:
     answer = say("How did scores move since last month?")
     assert answer["reading"] == "change of average credit score, from 2026-10-31 to now"
-    assert "664.17 points before, 688.50 points after, up 24.33 points." in answer["answer"]
+    assert "663.67 points before, 688.50 points after, up 24.83 points." in answer["answer"]
     assert "those who are customers now" in answer["answer"]
     assert answer["plan"] == {"metric": "average_credit_score", "since": "2026-10-31"}
     assert [column["name"] for column in answer["columns"]] == [
@@ -104,12 +115,37 @@ def test_whose_record_was_quarantined_then_is_said(say: Say) -> None:
     assert "1 customer's credit record is" in say("What is the total loan amount?")["answer"]
 
 
+def test_a_quarantined_record_is_unknown_on_its_day_and_never_zero(say: Say) -> None:
+    lowest = say("which customer had the lowest loan total as of 2026-10-31", customers=[1, 2])
+    assert lowest["rows"] == [[1, "Wendy Zhao · #1", "270000.50"]]
+    moved = say("how did the loan total of customer 2 change since 2026-10-31")
+    assert moved["rows"] == [[None, "15000.00", None]]
+    assert "no change to tell" in moved["answer"]
+    by_customer = say("total loans by customer as of 2026-10-31", customers=[1, 2])
+    assert by_customer["rows"][1] == [2, "Omar Haddad · #2", None]
+    total = say("how did the loan total change since 2026-10-31")
+    assert "On 2026-10-31 there were 2 credit records" in total["answer"]
+
+
+def test_what_is_known_as_of_the_versions_day_is_what_is_known_now(bank: Settings) -> None:
+    version = opened(bank.home)
+    everyone, past = Population(everyone=True), version.registry.past
+    assert past is not None
+    for name in past.metrics:
+        now, as_of = (
+            version.rows(compose(plan, everyone, version.registry, version.renderer))[1]
+            for plan in (Plan(metric=name), Plan(metric=name, as_of=past.through))
+        )
+        assert now == as_of, name
+
+
 def test_a_follow_up_stays_at_its_day(say: Say) -> None:
     earlier = ["average credit score as of 2026-10-19"]
     assert say("and in Calgary?", history=earlier)["rows"] == [["750.50"]]
     assert say("and as of 2026-10-20?", history=["average score in Calgary as of 2026-10-19"])[
         "rows"
     ] == [["801.00"]]
+    assert say("and now?", history=earlier)["rows"] == [["688.50"]]
     change = ["How did scores move since last month?"]
     assert say("and in Toronto?", history=change)["rows"] == [["706.00", "676.00", "-30.00"]]
 
@@ -120,6 +156,13 @@ def test_the_dashboards_filter_and_the_entitlement_narrow_the_past_too(say: Say)
     refused = say("total loans as of 2026-10-31", loan_types=["car"])
     assert refused["status"] == "refused"
     assert "loans of all types together" in refused["answer"]
+    refused = say(
+        "average credit score of customers with at least 2 loans as of 2026-10-31",
+        loan_types=["car"],
+    )
+    assert "loans of all types together" in refused["answer"]
+    answer = say("average credit score as of 2026-10-31", cities=["Toronto"])
+    assert "what is known of them now" in answer["answer"]
 
 
 @pytest.mark.parametrize(
