@@ -667,6 +667,17 @@ def test_every_metric_renders_and_agrees_with_the_lake(
 
     names = [metric["name"] for metric in json.loads(manifest.read_text())["metrics"]]
     figures = {name: ask(name)[0][0] for name in names}
+    then = {name: figures.pop(name) for name in names if name.endswith("_then")}
+    # Only what is known now has been known yet. Loans of strangers are in no customer's history.
+    assert then == {
+        "customer_count_then": figures["customer_count"],
+        "average_credit_score_then": figures["average_credit_score"],
+        "delinquency_total_then": figures["delinquency_total"],
+        "borrower_count_then": figures["borrower_count"],
+        "loan_count_then": 2,
+        "loan_total_then": Decimal("260000.50"),
+        "average_loan_amount_then": pytest.approx(260000.50 / 2),
+    }
     assert figures == {
         "customer_count": 4,
         "average_credit_score": 641.5,
