@@ -170,7 +170,8 @@ def _show(document: Mapping[str, Any]) -> None:
         + (f" ({found['title']})" if found["kind"] == "run" else "")
         for found in document["citations"]
     )
-    out.print(f"read as: {document['reading']}", markup=False, style="dim")
+    if document["reading"]:
+        out.print(f"read as: {document['reading']}", markup=False, style="dim")
     out.print(f"from: {cited} · {document['ledger']['ms']} ms", markup=False, style="dim")
 
 
