@@ -16,6 +16,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
+    KafkaConnectionError,
     KafkaError,
     RebalanceInProgressError,
     UnknownMemberIdError,
@@ -35,6 +36,7 @@ HEALTH_SECONDS = 60
 _NOT_OURS = (
     CommitFailedError,
     IllegalGenerationError,
+    KafkaConnectionError,
     UnknownMemberIdError,
     RebalanceInProgressError,
 )
@@ -126,11 +128,16 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             elif not self._pending:
                 self._watch_broker()
                 yield {}
-                if self.is_idle and not self._unfinished():
+                if self.is_idle and not self._unfinished() and self._others_are_done():
                     return
 
     def _poll(self) -> Batch:
-        records: Batch = self._client.poll(timeout_ms=int(POLL_SECONDS * 1000))
+        try:
+            records: Batch = self._client.poll(timeout_ms=int(POLL_SECONDS * 1000))
+        except KafkaConnectionError:
+            # The broker went away in the middle of an answer: what that means is told elsewhere.
+            records = {}
+            self._stop.wait(POLL_SECONDS)
         while not self._rebalanced.empty():
             is_assigned, partitions = self._rebalanced.get()
             for partition in partitions:
@@ -222,6 +229,25 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             if end is None or position is None or position < end:
                 return False
         return True
+
+    def _others_are_done(self) -> bool:
+        """Whether what other members of the group hold is committed to its end.
+
+        One that died holds its partitions until its session ends: then they are read here.
+        """
+        others = list(set(self._topic.partitions) - set(self._client.assignment()))
+        if not others:
+            return True
+        try:
+            firsts = self._client.beginning_offsets(others, timeout_ms=2_000)
+            ends = self._client.end_offsets(others, timeout_ms=2_000)
+            return all(
+                (self._client.committed(partition, timeout_ms=2_000) or firsts[partition])
+                >= ends[partition]
+                for partition in others
+            )
+        except KafkaError:
+            return False
 
     def _broker_answers(self) -> bool:
         """A frozen broker still takes connections: only an answer counts."""
