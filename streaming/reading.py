@@ -189,6 +189,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
         """
         since: float | None = None
+        told = False
         while True:
             try:
                 work()
@@ -196,13 +197,16 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 now = time.monotonic()
                 if since is None:
                     since = now
-                    self._say(f"{_name(error)}: waiting, nothing is committed")
+                    # That the broker is away may have been said while nothing came.
+                    told = self._silent_since is not None and isinstance(error, KafkaError)
+                    if not told:
+                        self._say(f"{_name(error)}: waiting, nothing is committed")
                 if self._until_idle and now - since > PATIENCE:
                     raise _unavailable(error) from error
                 if self._stop.wait(random.uniform(0.5, 2)):
                     return False
             else:
-                if since is not None:
+                if since is not None and not told:
                     self._say("going on")
                 return True
 
