@@ -67,7 +67,7 @@ class Outbox:
             for sent in waiting:
                 sent.get(timeout=SEND_TIMEOUT)
         except KafkaError:
-            # An idempotent producer that lost a message can't number the next one.
+            # What it still holds would be sent beside the repetition.
             self._client = None
             self._open.close()
             raise

@@ -18,13 +18,18 @@ def require_own(settings: Settings, name: str, address: str | None) -> None:
         ServiceUnavailable: the address is this home's own, but its service isn't running.
 
     """
-    if settings.profile != "local" or address is None:
-        return
-    own = {f"127.0.0.1:{port}" for port in ports(settings.home)[name].values()}
-    if address.removeprefix("http://") not in own:
+    if not is_own(settings, name, address):
         return
     known = registry.record(settings.home, name)
     if same_process(known.get("pid"), known.get("started")) is None:
         raise ServiceUnavailable(
             f"{name} of {settings.home} is not running", f"start it: discover up {name}"
         )
+
+
+def is_own(settings: Settings, name: str, address: str | None) -> bool:
+    """Whether an address is where this home runs a service of that name, or would."""
+    if settings.profile != "local" or address is None:
+        return False
+    own = {f"127.0.0.1:{port}" for port in ports(settings.home)[name].values()}
+    return address.removeprefix("http://") in own
