@@ -36,7 +36,6 @@ HEALTH_SECONDS = 60
 _NOT_OURS = (
     CommitFailedError,
     IllegalGenerationError,
-    KafkaConnectionError,
     UnknownMemberIdError,
     RebalanceInProgressError,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from kafka import TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from kafka.structs import MemberState
 
 from lakehouse.settings import load
@@ -139,3 +139,25 @@ def test_a_broker_that_does_not_tell_the_position_is_asked_again(make: Any) -> N
     client = Client(20)
     client.stands, client.silent = 5, 3
     assert read(make(client)) == list(range(5, 20))
+
+
+@pytest.mark.parametrize("away", [KafkaConnectionError, KafkaTimeoutError])
+def test_a_broker_that_goes_away_in_a_commit_takes_no_partition_away(
+    make: Any, away: type[KafkaError]
+) -> None:
+    """No rebalance follows that would bring it back: the same commit has to be tried again."""
+    client = Client(20)
+    reader, real = make(client, batch_size=10, linger=0), client.commit
+    failures = [away("gone")]
+
+    def commit(offsets: Any, timeout_ms: int) -> None:
+        if failures:
+            raise failures.pop()
+        real(offsets, timeout_ms)
+
+    client.commit = commit  # type: ignore[method-assign]
+    assert next(filter(None, reader.batches()))
+    with pytest.raises(away):
+        reader.commit({P: 10})
+    assert reader.commit({P: 10})
+    assert client.commits == [10]
