@@ -51,7 +51,7 @@ POINTS: list[Point] = [
 class Reader(threading.Thread):
     """Reads the published version all the while, and keeps what isn't whole."""
 
-    def __init__(self, home: Path, pause: float = 0.05) -> None:
+    def __init__(self, home: Path, pause: float = 0.2) -> None:
         super().__init__(daemon=True)
         self.home = home
         self.pause = pause
