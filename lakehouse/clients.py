@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import ServiceUnavailable
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from obstore.store import S3Store
     from pyiceberg.catalog import Catalog
+
+LONGEST_REQUEST = 30.0
+"""Seconds that one request to the object store may take before it is repeated."""
 
 
 def _keys(settings: Settings) -> dict[str, Any]:
@@ -111,7 +115,15 @@ def _store(settings: Settings, bucket: str, endpoint: str | None) -> S3Store:
             "secret_access_key": settings.lake_secret_access_key.get_secret_value(),
         }
     allow_http = bool(endpoint and endpoint.startswith("http://"))
-    return S3Store(bucket, client_options={"allow_http": allow_http}, **options)
+    return S3Store(
+        bucket,
+        client_options={
+            "allow_http": allow_http,
+            "timeout": timedelta(seconds=min(LONGEST_REQUEST, settings.lake_patience)),
+        },
+        retry_config={"retry_timeout": timedelta(seconds=settings.lake_patience)},
+        **options,
+    )
 
 
 def knowledge_base_s3(settings: Settings) -> S3Client:

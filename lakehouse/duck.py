@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lakehouse.settings import Settings
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
 """In load order: iceberg wants avro loaded before it."""
+HTTP_SECONDS = 30
+"""The engine's own limit of a request, before it repeats it."""
 
 
 def extension_file(name: str) -> Path:
@@ -83,6 +86,9 @@ def connect_lake(settings: Settings, *, attach: bool = True) -> duckdb.DuckDBPyC
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     for name in EXTENSIONS:
         connection.execute(f"LOAD '{extension_file(name)}'")
+    if settings.lake_patience < HTTP_SECONDS:
+        connection.execute(f"SET http_timeout = {math.ceil(settings.lake_patience)}")
+        connection.execute("SET http_retries = 0")
     for statement in lake_statements(settings, attach=attach):
         connection.execute(statement)
     connection.execute("SET TimeZone = 'UTC'")

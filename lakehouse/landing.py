@@ -12,11 +12,11 @@ import hashlib
 import io
 import json
 import re
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -215,7 +215,7 @@ def require_lake(settings: Settings) -> None:
     """Ask once whether the lake's S3 answers at all: its client would retry for minutes.
 
     Raises:
-        ServiceUnavailable: nothing listens at the configured endpoint, or this home has no lake.
+        ServiceUnavailable: nothing answers at the configured endpoint, or this home has no lake.
 
     """
     if not settings.lake_endpoint:
@@ -226,14 +226,19 @@ def require_lake(settings: Settings) -> None:
             f"the lake of {settings.home} was never started", "start it: discover up seaweedfs"
         )
     parts = urlsplit(settings.lake_endpoint)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    client = kind(parts.hostname or "", parts.port, timeout=3)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=3).close()
-    except OSError as error:
+        # Any answer counts. One that is frozen still takes connections.
+        client.request("HEAD", "/")
+        client.getresponse()
+    except (OSError, HTTPException) as error:
         raise ServiceUnavailable(
             f"the lake's S3 at {settings.lake_endpoint} does not answer ({error})",
             "start it: discover up seaweedfs",
         ) from None
+    finally:
+        client.close()
 
 
 def _parse(content: bytes) -> Batch:

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     lake_secret_access_key: SecretStr | None = None
     catalog_uri: str | None = Field(None, description="Iceberg REST catalog.")
     catalog_warehouse: str = "s3://lake"
+    lake_patience: float = Field(
+        180, gt=0, description="Seconds until a request to the object store is given up."
+    )
     aws_endpoint: str | None = Field(None, description="DynamoDB and Bedrock; None is AWS.")
     knowledge_base_endpoint: str | None = Field(
         None, description="S3 endpoint that Bedrock reads; None is AWS."

@@ -73,6 +73,7 @@ class BatchWriter:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="dynamodb")
         self._lock = threading.Lock()
         self._in_trouble = False
+        self._progress_at = 0.0
         self.retries = 0
         """Requests that had to be repeated, wholly or in part."""
 
@@ -84,6 +85,7 @@ class BatchWriter:
 
     def read(self, feedback_ids: Iterable[str]) -> dict[str, Item]:
         """The items that stand under these ids, as the last write left them."""
+        self._progress_at = time.monotonic()
         keys = list(dict.fromkeys(feedback_ids))
         chunks = [keys[start : start + READ_KEYS] for start in range(0, len(keys), READ_KEYS)]
         found: dict[str, Item] = {}
@@ -99,6 +101,7 @@ class BatchWriter:
             ServiceUnavailable: no progress within the patience.
 
         """
+        self._progress_at = time.monotonic()
         # All of them end before the first failure shows: none writes on in the background.
         results = [self._pool.submit(self._write, chunk) for chunk in chunks_of(items)]
         errors = [error for error in (result.exception() for result in results) if error]
@@ -131,7 +134,6 @@ class BatchWriter:
         self, attempt: Callable[[Any], Any], pending: Any, size: Callable[[Any], int]
     ) -> None:
         tries = 0
-        progress_at = time.monotonic()
         while size(pending):
             before = size(pending)
             trouble = "throttled"
@@ -144,12 +146,12 @@ class BatchWriter:
                 trouble = f"DynamoDB at {self._endpoint} does not answer ({type(error).__name__})"
             if size(pending) < before:
                 self._tell(None)
-                tries, progress_at = 0, time.monotonic()
+                tries, self._progress_at = 0, time.monotonic()
             if not size(pending):
                 return
             self.retries += 1
             if size(pending) == before:
-                if self._patience and time.monotonic() - progress_at > self._patience:
+                if self._patience and time.monotonic() - self._progress_at > self._patience:
                     raise ServiceUnavailable(
                         f"DynamoDB at {self._endpoint} takes nothing",
                         "start it: discover up ministack",

@@ -99,7 +99,7 @@ def consume(
                 try:
                     is_done = reader.until_done(
                         partial(store, batch, topic.identity, writer, outbox, done),
-                        (KafkaError, ServiceUnavailable),
+                        (KafkaError,),
                     ) and reader.until_done(partial(reader.commit, ends), (KafkaError,))
                 except Stopped:
                     break

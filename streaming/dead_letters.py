@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
 from lakehouse.complaint import Complaint, delivered, parse, utc_now
+from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import Settings
 from streaming import broker
 from streaming.broker import Topic
@@ -53,14 +54,16 @@ class Outbox:
         """Store dead letters; returns once the broker has them all.
 
         Raises:
-            KafkaError: it does not have them all. The batch must not be committed.
-            ServiceUnavailable: no broker answers.
+            KafkaError: it does not have them all, or none answers. The batch must not be committed.
 
         """
         if not letters:
             return
         if self._client is None:
-            self._client = self._open.enter_context(broker.producer(self._settings))
+            try:
+                self._client = self._open.enter_context(broker.producer(self._settings))
+            except ServiceUnavailable as error:
+                raise KafkaConnectionError(error.message) from None
         try:
             waiting = [_send(self._client, letter) for letter in letters]
             self._client.flush(timeout=SEND_TIMEOUT)

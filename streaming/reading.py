@@ -242,14 +242,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if not others:
             return True
         try:
-            firsts = self._client.beginning_offsets(others, timeout_ms=2_000)
-            ends = self._client.end_offsets(others, timeout_ms=2_000)
+            spans = broker.spans(self._settings, self._topic)
             return all(
-                (self._client.committed(partition, timeout_ms=2_000) or firsts[partition])
-                >= ends[partition]
+                (self._client.committed(partition, timeout_ms=2_000) or spans[partition].first)
+                >= spans[partition].end
                 for partition in others
             )
-        except KafkaError:
+        except (KafkaError, ServiceUnavailable):
             return False
 
     def _broker_answers(self) -> bool:

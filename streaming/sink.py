@@ -44,6 +44,8 @@ BUCKET = 10_000
 FLUSH_SECONDS = 30.0
 FLUSH_RECORDS = 20_000
 LINGER = 0.5
+LAKE_PATIENCE = 4.0
+"""Seconds that a request to the lake may take: the flush is repeated, and a stop waits for it."""
 # Neither a broker nor a store that is away ends the sink: it waits and commits nothing.
 _TROUBLE = (
     KafkaError,
@@ -114,8 +116,10 @@ def sink(
 
     """
     stop = stop or threading.Event()
-    topic, _ = broker.require_topics(settings)
+    patience = min(LAKE_PATIENCE, settings.lake_patience)
+    settings = settings.model_copy(update={"lake_patience": patience})
     landing.require_lake(settings)
+    topic, _ = broker.require_topics(settings)
     health_at = time.monotonic() + HEALTH_SECONDS
     with (
         broker.consumer(settings, topic.group(LAKE_GROUP)) as consumer,
