@@ -162,7 +162,7 @@ def _received(numbered: tuple[int, bytes]) -> object:
     record = SimpleNamespace(
         partition=0, offset=offset, timestamp=int(time.time() * 1000), value=value
     )
-    return receive(record, "topic")
+    return receive(record, "topic", utc_now())
 
 
 def _cost(work: Callable[[], object], items: Sequence[object]) -> float:

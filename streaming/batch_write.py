@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from lakehouse.catalog import COMPLAINTS_TABLE
 from lakehouse.errors import ServiceUnavailable
+from streaming.table import ensure
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,8 +36,13 @@ THROTTLED = frozenset(
         "LimitExceededException",
     }
 )
-# What the client raises when nobody answers: retried like throttling.
-AWAY = (exceptions.HTTPClientError, exceptions.ConnectionError)
+TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
+# What the client raises when nobody answers, or a proxy does: retried like throttling.
+AWAY = (
+    exceptions.HTTPClientError,
+    exceptions.ConnectionError,
+    ResponseParserError,
+)
 Item = dict[str, Any]
 
 
@@ -140,7 +148,10 @@ class BatchWriter:
             try:
                 pending = attempt(pending)
             except ClientError as error:
-                if error.response["Error"]["Code"] not in THROTTLED:
+                if _is_missing(error):
+                    trouble = f"the table {COMPLAINTS_TABLE} is gone"
+                    self._make_anew()
+                elif not _is_passing(error):
                     raise
             except AWAY as error:
                 trouble = f"DynamoDB at {self._endpoint} does not answer ({type(error).__name__})"
@@ -163,12 +174,31 @@ class BatchWriter:
                 raise Stopped
             tries += 1
 
+    def _make_anew(self) -> None:
+        """Make the table where it went away under us; what it held is in the lake."""
+        with contextlib.suppress(ClientError, exceptions.WaiterError, *AWAY):
+            ensure(self._client)
+
     def _tell(self, trouble: str | None) -> None:
         with self._lock:
             if (trouble is not None) == self._in_trouble:
                 return
             self._in_trouble = trouble is not None
         self._on_trouble(trouble)
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def _is_passing(error: ClientError) -> bool:
+    """Whether the same request may succeed later: throttled, or the service is in trouble."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return (
+        error.response["Error"]["Code"] in THROTTLED
+        or status == TOO_MANY_REQUESTS
+        or status >= SERVER_ERROR
+    )
 
 
 def chunks_of(items: Sequence[Item]) -> Iterator[list[Item]]:

@@ -63,8 +63,12 @@ def require_topics(settings: Settings) -> tuple[Topic, Topic]:
     with admin(settings) as client:
         missing = {COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC} - set(client.list_topics())
         for name in sorted(missing):
-            # Kept for good: nothing that was refused may vanish by age.
-            options = {"retention.ms": "-1"} if name == DEAD_LETTERS_TOPIC else {}
+            options = {
+                # Kept for good: nothing that was refused may vanish by age.
+                DEAD_LETTERS_TOPIC: {"retention.ms": "-1"},
+                # The broker's clock says which of two came first, not the senders'.
+                COMPLAINTS_TOPIC: {"message.timestamp.type": "LogAppendTime"},
+            }[name]
             # -1 is the broker's own choice; another process may make the topic at the same time.
             with contextlib.suppress(TopicAlreadyExistsError):
                 client.create_topics([NewTopic(name, PARTITIONS, -1, topic_configs=options)])
@@ -123,14 +127,14 @@ def producer(settings: Settings) -> Iterator[KafkaProducer]:
             enable_idempotence=not is_own(settings, "kafka", settings.kafka_bootstrap),
             max_in_flight_requests_per_connection=1,
             linger_ms=5,
-            max_block_ms=10_000,
+            max_block_ms=5_000,
             request_timeout_ms=10_000,
             delivery_timeout_ms=30_000,
         )
     try:
         yield client
     finally:
-        client.close(timeout=5)
+        client.close(timeout=2)
 
 
 @contextlib.contextmanager
@@ -186,6 +190,32 @@ def committed(settings: Settings, *groups: str) -> list[dict[TopicPartition, int
                 time.sleep(0.2)
             else:
                 return [{tp: at.offset for tp, at in found[group].items()} for group in groups]
+
+
+def revive(settings: Settings, group: str) -> bool:
+    """Make a group anew that gives nobody its partitions, at its positions if the broker lets us.
+
+    Returns:
+        False where nothing was done: on any broker but the embedded one.
+
+    The embedded broker lets a group wait for ever for a leader that left while the group was
+    changing, as when two members stop together. What is read again then is stored once, as
+    ever: no position here says what is stored.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    if not is_own(settings, "kafka", settings.kafka_bootstrap):
+        return False
+    with admin(settings) as client:
+        positions = client.list_group_offsets({group: None})[group]
+        client.delete_groups([group])
+        if positions:
+            # A member that is back already forbids it, and has begun at the topic's first message.
+            with contextlib.suppress(KafkaError):
+                client.alter_group_offsets(group, positions)
+    return True
 
 
 @dataclass(frozen=True)

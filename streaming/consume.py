@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 
 from lakehouse import clients
 from lakehouse.catalog import DYNAMODB_GROUP
+from lakehouse.complaint import utc_now
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.services.own import require_own
 from lakehouse.settings import Settings
@@ -118,7 +119,8 @@ def consume(
 
 def store(batch: Batch, topic: str, writer: BatchWriter, outbox: Outbox, done: Consumed) -> None:
     """Store one batch and send its dead letters; returns once both are safe."""
-    results = [receive(record, topic) for records in batch.values() for record in records]
+    now = utc_now()
+    results = [receive(record, topic, now) for records in batch.values() for record in records]
     complaints = [result for result in results if isinstance(result, Received)]
     complaints.sort(key=lambda received: received.place.received_at)
     found = writer.read(received.complaint.feedback_id for received in complaints)

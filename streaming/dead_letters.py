@@ -7,12 +7,13 @@ one letter. A letter that was settled is followed by an empty message under the 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
 from lakehouse.complaint import Complaint, delivered, parse, utc_now
@@ -102,9 +103,18 @@ def open_letters(settings: Settings, topic: Topic) -> dict[str, DeadLetter]:
         client.assign(topic.partitions)
         for partition, span in spans.items():
             client.seek(partition, span.first)
+        silent_until = time.monotonic() + SEND_TIMEOUT
         while any(client.position(partition) < span.end for partition, span in spans.items()):
-            for records in client.poll(timeout_ms=500).values():
+            polled = client.poll(timeout_ms=500)
+            if polled:
+                silent_until = time.monotonic() + SEND_TIMEOUT
+            elif time.monotonic() > silent_until:
+                raise KafkaTimeoutError
+            for records in polled.values():
                 for record in records:
+                    if record.key is None:
+                        # Nobody's letter: whoever wrote it is none of the readers.
+                        continue
                     key = record.key.decode()
                     if record.value is None:
                         letters.pop(key, None)

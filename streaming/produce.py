@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
+from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
+
 from lakehouse.catalog import COMPLAINTS_TOPIC
 from lakehouse.complaint import Complaint, delivered, fake, fake_one, utc_now
 from lakehouse.errors import DiscoverError
@@ -22,6 +25,8 @@ from streaming import broker
 DEFAULT_RATE = 0.2
 """One complaint every five seconds."""
 HISTORY_DAYS = 60
+FLUSH_SECONDS, STOP_SECONDS = 30, 3
+"""How long the broker may take to confirm what was sent; and after a stop was asked for."""
 _LIVE = uuid.UUID("6b0f2f5e-6a0c-4b7e-9d1b-3c5f0a8e9d10")
 
 
@@ -85,13 +90,31 @@ def produce(
             sent += 1
             if on_progress:
                 on_progress(sent)
-        client.flush(timeout=30)
+        _flush(client, stop)
     if failures:
         raise DiscoverError(
             f"the broker did not confirm a message ({type(failures[0]).__name__})",
             "see its log, then produce again: a repeated complaint changes nothing",
         )
     return Produced(sent)
+
+
+def _flush(client: KafkaProducer, stop: threading.Event) -> None:
+    """Wait until the broker confirmed everything: long, but not for one who asks to stop.
+
+    Raises:
+        KafkaTimeoutError: it did not.
+
+    """
+    started = time.monotonic()
+    while True:
+        try:
+            client.flush(timeout=0.5)
+        except KafkaTimeoutError:
+            if time.monotonic() - started > (STOP_SECONDS if stop.is_set() else FLUSH_SECONDS):
+                raise
+        else:
+            return
 
 
 def to_value(document: dict[str, Any]) -> bytes:

@@ -32,6 +32,8 @@ POLL_SECONDS = 0.3
 PATIENCE = 60
 """Seconds that a run with an end waits for a broker that went away."""
 HEALTH_SECONDS = 60
+STUCK_SECONDS = 20
+"""Longer than any group takes to share its partitions out."""
 # Somebody else owns the partition now, and reads from where we last committed: nothing is lost.
 _NOT_OURS = (
     CommitFailedError,
@@ -89,6 +91,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pending_since = 0.0
         self._silent_since: float | None = None
         self._checked_at = time.monotonic()
+        self._topic_checked_at = time.monotonic()
+        self._without_since: float | None = None
         self._rebalanced: SimpleQueue[tuple[bool, set[TopicPartition]]] = SimpleQueue()
         self._assignments = 0
         self._expelled_at = -1
@@ -112,7 +116,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         Ends when asked to stop, or at the end of the topic with ``until_idle``.
 
         Raises:
-            ServiceUnavailable: with ``until_idle``, the broker was away for too long.
+            ServiceUnavailable: the topic was made anew; or, with ``until_idle``, the broker was
+                away, or gave no partition, for too long.
 
         """
         while not self._stop.is_set():
@@ -126,6 +131,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 yield batch
             elif not self._pending:
                 self._watch_broker()
+                self._watch_group()
                 yield {}
                 if self.is_idle and not self._unfinished() and self._others_are_done():
                     return
@@ -157,7 +163,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 committed = self._client.committed(partition, timeout_ms=2_000) or 0
                 self._client.seek(partition, self._start_at(partition, committed))
-            except KafkaError:
+            except (KafkaError, ServiceUnavailable):
                 return
         self._unplaced.discard(partition)
 
@@ -268,6 +274,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._checked_at = now
         if self._broker_answers():
+            if self._silent_since is not None or now - self._topic_checked_at > HEALTH_SECONDS:
+                self._require_same_topic()
             if self._silent_since is not None:
                 self._say("the Kafka broker answers again")
             self._silent_since = None
@@ -280,6 +288,44 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                 f"the Kafka broker at {self._settings.kafka_bootstrap} does not answer",
                 "start it: discover up kafka",
             )
+
+    def _require_same_topic(self) -> None:
+        """A topic made anew begins at offset 0 again, where nobody's position here leads."""
+        self._topic_checked_at = time.monotonic()
+        try:
+            topic, _ = broker.require_topics(self._settings)
+        except (KafkaError, ServiceUnavailable):
+            return
+        if topic.identity != self._topic.identity:
+            raise ServiceUnavailable(
+                f"the topic {topic.name} was made anew while it was read",
+                "start the reader again: it reads the new one from its beginning",
+            )
+
+    def _watch_group(self) -> None:
+        """Notice a group that gives out no partitions although its broker answers."""
+        is_settled = self._client.group_metadata().state == MemberState.STABLE
+        if self._client.assignment() or is_settled or self._silent_since is not None:
+            self._without_since = None
+            return
+        now = time.monotonic()
+        if self._without_since is None:
+            self._without_since = now
+        waited = now - self._without_since
+        if waited > STUCK_SECONDS and self._revive():
+            self._say("the group had lost its leader and was made anew")
+            self._without_since = now
+        elif self._until_idle and waited > PATIENCE:
+            raise ServiceUnavailable(
+                "the Kafka broker gives this reader no partition",
+                "see who else reads in its group, then try again",
+            )
+
+    def _revive(self) -> bool:
+        try:
+            return broker.revive(self._settings, self._client.config["group_id"])
+        except (KafkaError, ServiceUnavailable):
+            return False
 
 
 def _name(error: Exception) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from lakehouse.complaint import Complaint, Reject, delivered, iso, parse
+from lakehouse.complaint import CLOCK_TOLERANCE, Complaint, Reject, delivered, iso, parse
 
 ALREADY_USED = "already used with other content"
+_EPOCH = datetime.fromisoformat("1970-01-01")
+_LAST_MILLISECOND = 253_402_300_799_999
+"""Of the year 9999: there is no later time."""
 
 
 class Record(Protocol):
@@ -75,20 +78,28 @@ class DeadLetter:
     raw: str
 
 
-def receive(record: Record, topic: str) -> Received | DeadLetter:
-    """Parse one record of the topic with identity ``topic``."""
-    received_at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC).replace(tzinfo=None)
+def receive(record: Record, topic: str, now: datetime) -> Received | DeadLetter:
+    """Parse one record of the topic with identity ``topic``; ``now`` is UTC without zone."""
+    # A broker may let the sender set it, to any number.
+    milliseconds = min(max(record.timestamp, 0), _LAST_MILLISECOND)
+    received_at = _EPOCH + timedelta(milliseconds=milliseconds)
     place = Place(topic, record.partition, record.offset, received_at)
     result = parse(record.value, received_at)
     if isinstance(result, Reject):
         return DeadLetter(place, result.field, result.reason, result.raw)
+    if received_at > now + CLOCK_TOLERANCE:
+        # Measured against it, no time that the complaint says of itself would be in the future.
+        return DeadLetter(place, "message", "its own time is in the future", _raw(result))
     return Received(result, place)
 
 
 def conflict(loser: Received) -> DeadLetter:
     """The dead letter for a complaint whose id an earlier one holds with other content."""
-    raw = json.dumps(delivered(loser.complaint), ensure_ascii=False)
-    return DeadLetter(loser.place, "feedback_id", ALREADY_USED, raw)
+    return DeadLetter(loser.place, "feedback_id", ALREADY_USED, _raw(loser.complaint))
+
+
+def _raw(complaint: Complaint) -> str:
+    return json.dumps(delivered(complaint), ensure_ascii=False)
 
 
 def to_json(letter: DeadLetter) -> bytes:

@@ -23,7 +23,7 @@ from kafka.errors import KafkaError
 
 from lakehouse import landing
 from lakehouse.catalog import LAKE_GROUP
-from lakehouse.complaint import landed_table
+from lakehouse.complaint import landed_table, utc_now
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.landing import Batch as LandedBatch
 from lakehouse.landing import LandedFile
@@ -47,13 +47,8 @@ LINGER = 0.5
 LAKE_PATIENCE = 4.0
 """Seconds that a request to the lake may take: the flush is repeated, and a stop waits for it."""
 # Neither a broker nor a store that is away ends the sink: it waits and commits nothing.
-_TROUBLE = (
-    KafkaError,
-    ServiceUnavailable,
-    obstore.exceptions.BaseError,
-    duckdb.IOException,
-    duckdb.HTTPException,
-)
+_LAKE_AWAY = (obstore.exceptions.BaseError, duckdb.IOException, duckdb.HTTPException)
+_TROUBLE = (KafkaError, ServiceUnavailable, *_LAKE_AWAY)
 
 
 @dataclass
@@ -87,6 +82,11 @@ class Reading:
     buckets: dict[int, Bucket] = field(default_factory=dict)
     unsettled: list[Received] = field(default_factory=list)
     refused: list[DeadLetter] = field(default_factory=list)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that was committed before was read again: less would shrink its object."""
+        return self.next_offset >= self.committed
 
     def bucket(self, offset: int) -> Bucket:
         """The bucket of an offset."""
@@ -171,13 +171,24 @@ class Lake:
         self.done = Sunk()
 
     def start_at(self, partition: TopicPartition, committed: int) -> int:
-        """Where to read from: the first offset of the bucket that the committed one stands in."""
+        """Where to read from: the first offset of the bucket that the committed one stands in.
+
+        Raises:
+            ServiceUnavailable: the lake, which may have to be asked, does not answer.
+
+        """
         beginning: int = self._consumer.beginning_offsets([partition], timeout_ms=2_000)[partition]
         start = max(bucket_start(committed), beginning)
         reading = Reading(committed=max(committed, beginning), next_offset=start)
         if start > bucket_start(start):
             # The topic has forgotten the bucket's first messages; the lake has not.
-            kept = self._landed.rows_of(self._key(partition, bucket_start(start)))
+            try:
+                kept = self._landed.rows_of(self._key(partition, bucket_start(start)))
+            except _LAKE_AWAY as error:
+                raise ServiceUnavailable(
+                    f"the lake does not answer ({type(error).__name__})",
+                    "start it: discover up seaweedfs",
+                ) from None
             bucket = reading.bucket(start)
             bucket.rows = {row.place.offset: row for row in kept if row.place.offset < start}
         self._readings[partition] = reading
@@ -189,13 +200,14 @@ class Lake:
 
     def add(self, batch: Batch) -> None:
         """Take in records, in the order of their offsets."""
+        now = utc_now()
         for partition, records in batch.items():
             reading = self._readings.get(partition)
             if reading is None:
                 # Given up; whoever owns it now reads it anew.
                 continue
             for record in records:
-                result = receive(record, self._topic.identity)
+                result = receive(record, self._topic.identity, now)
                 is_new = record.offset >= reading.committed
                 self.done.read += is_new
                 if isinstance(result, Received):
@@ -216,7 +228,10 @@ class Lake:
         """Whether enough was read, or long enough ago, for a flush."""
         if self._unflushed_since is None:
             return False
-        unflushed = sum(len(reading.unsettled) for reading in self._readings.values())
+        caught_up = self._caught_up()
+        if not caught_up:
+            return False
+        unflushed = sum(len(reading.unsettled) for reading in caught_up.values())
         waited = time.monotonic() - self._unflushed_since
         return unflushed >= FLUSH_RECORDS or waited >= flush_seconds
 
@@ -225,53 +240,53 @@ class Lake:
         if self._unflushed_since is None:
             return
         landing.require_lake(self._settings)
-        # A member that slept through its own exclusion must not overwrite its successor's objects.
-        if not reader.commit({tp: reading.committed for tp, reading in self._readings.items()}):
-            self._give_up()
-            return
+        readings = self._caught_up()
         with landing.landing_alone(self._settings, SOURCE, seconds=5):
+            # Who slept through its own exclusion must not overwrite its successor's objects.
+            if not reader.commit({tp: reading.committed for tp, reading in readings.items()}):
+                self._give_up()
+                return
             self._landed.refresh()
-            self._settle()
+            self._settle(readings)
             files = [
                 file
-                for partition, reading in self._readings.items()
+                for partition, reading in readings.items()
                 for bucket in reading.buckets.values()
                 if (file := self._write(partition, bucket)) is not None
             ]
             if files:
                 self._publish(files)
-        if not reader.commit({tp: reading.next_offset for tp, reading in self._readings.items()}):
+        if not reader.commit({tp: reading.next_offset for tp, reading in readings.items()}):
             self._give_up()
             return
-        for reading in self._readings.values():
+        for reading in readings.values():
             reading.committed = reading.next_offset
             current = bucket_start(reading.next_offset)
             reading.buckets = {s: b for s, b in reading.buckets.items() if s >= current}
-        self._unflushed_since = None
+        is_left = any(reading.unsettled for reading in self._readings.values())
+        self._unflushed_since = time.monotonic() if is_left else None
+
+    def _caught_up(self) -> dict[TopicPartition, Reading]:
+        return {tp: reading for tp, reading in self._readings.items() if reading.is_caught_up}
 
     def _give_up(self) -> None:
         """Somebody else has the partitions: forget all, and read what comes back from its start."""
         self._readings = {}
         self._unflushed_since = None
 
-    def _settle(self) -> None:
+    def _settle(self, readings: Mapping[TopicPartition, Reading]) -> None:
         """Decide which of the new complaints come first under their ids; refuse the others."""
-        incoming = [row for reading in self._readings.values() for row in reading.unsettled]
+        incoming = [row for reading in readings.values() for row in reading.unsettled]
         incoming.sort(key=lambda row: row.place.received_at)
         standing = self._landed.elsewhere(incoming)
         decision = decide(incoming, standing)
-        refused = [letter for reading in self._readings.values() for letter in reading.refused]
-        committed = {tp.partition: reading.committed for tp, reading in self._readings.items()}
-        conflicts = [
-            letter
-            for letter in decision.dead_letters
-            # Those before the committed offset were sent when it was committed.
-            if letter.place.topic != self._topic.identity
-            or letter.place.offset >= committed.get(letter.place.partition, 0)
-        ]
-        self._outbox.send(refused + conflicts)
+        refused = [letter for reading in readings.values() for letter in reading.refused]
+        committed = {tp.partition: reading.committed for tp, reading in readings.items()}
+        # Those before the committed offset too: one of them may have stood in the lake until now.
+        # A letter is known by its place, so that one sent again is still one.
+        self._outbox.send(refused + decision.dead_letters)
         self._correct_dynamodb(incoming, standing)
-        by_partition = {tp.partition: reading for tp, reading in self._readings.items()}
+        by_partition = {tp.partition: reading for tp, reading in readings.items()}
         for row in decision.store:
             bucket = by_partition[row.place.partition].bucket(row.place.offset)
             bucket.rows[row.place.offset] = row
@@ -284,11 +299,15 @@ class Lake:
                 bucket = by_partition[letter.place.partition].bucket(letter.place.offset)
                 if letter.place.offset not in bucket.rows:
                     bucket.refused.add(letter.place.offset)
-        self.done.dead_letters += len(refused) + len(conflicts)
+        self.done.dead_letters += len(refused) + sum(
+            letter.place.topic != self._topic.identity
+            or letter.place.offset >= committed.get(letter.place.partition, 0)
+            for letter in decision.dead_letters
+        )
         self.done.repeated += sum(
             row.place.offset >= committed[row.place.partition] for row in decision.repeated
         )
-        for reading in self._readings.values():
+        for reading in readings.values():
             reading.unsettled, reading.refused = [], []
 
     def _correct_dynamodb(

@@ -25,6 +25,7 @@ from streaming.received import (
 
 START = datetime.fromisoformat("2026-11-24T12:00:00")
 ID = "3f0c9d6e-8f5b-4c1a-9a52-0d2c0f6f1b11"
+NOW = START + timedelta(hours=1)
 
 
 def received(text: str, *, offset: int, partition: int = 0, seconds: int | None = None) -> Received:
@@ -108,12 +109,25 @@ def test_an_items_day_is_found_through_one_of_the_documented_keys() -> None:
 @pytest.mark.parametrize("value", [b"{", None, b'{"feedback_id": 1}'])
 def test_a_bad_record_is_a_dead_letter_with_its_place(value: bytes | None) -> None:
     record = SimpleNamespace(partition=2, offset=17, timestamp=1795522800000, value=value)
-    letter = receive(record, "topic")
+    letter = receive(record, "topic", NOW)
     assert isinstance(letter, DeadLetter)
     assert letter.place.key == "topic/2/17"
     assert letter.reason
     assert from_json(to_json(letter)) == letter
     assert {"partition", "offset", "reason", "field", "raw"} <= set(json.loads(to_json(letter)))
+
+
+@pytest.mark.parametrize("timestamp", [10**15, 10**13, 4_102_444_800_000])
+def test_a_message_whose_own_time_is_in_the_future_is_a_dead_letter(timestamp: int) -> None:
+    """Its sender may set it to any number: to one that no calendar has, too."""
+    message = {"feedback_id": ID, "category": "Card Issue", "description": "x"}
+    value = json.dumps(message).encode()
+    record = SimpleNamespace(partition=0, offset=3, timestamp=timestamp, value=value)
+    letter = receive(record, "topic", NOW)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.place.key, letter.field) == ("topic/0/3", "message")
+    assert "its own time" in letter.reason
+    assert from_json(to_json(letter)) == letter
 
 
 def test_time_of_receipt_is_the_records_own() -> None:
@@ -122,6 +136,6 @@ def test_time_of_receipt_is_the_records_own() -> None:
     record = SimpleNamespace(
         partition=0, offset=0, timestamp=1795521600000, value=json.dumps(future).encode()
     )
-    letter = receive(record, "topic")
+    letter = receive(record, "topic", NOW)
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "in the future"
