@@ -164,8 +164,9 @@ def fake(count: int, seed: int, *, days: int, end_date: date) -> Iterator[Compla
 
     Same arguments, same complaints; memory doesn't grow with ``count``.
     """
-    draws = random.Random(f"complaints/{seed}")
     first_day = datetime.combine(end_date, datetime.min.time()) - timedelta(days=days - 1)
+    # Other days are other complaints: the same ids at other times would contradict the first ones.
+    draws = random.Random(f"complaints/{seed}/{first_day.date()}/{days}")
     for _ in range(count):
         day = first_day + timedelta(days=draws.randrange(days))
         hour = draws.choices(range(24), weights=_HOURS)[0]

@@ -18,7 +18,7 @@ from kafka.errors import KafkaTimeoutError
 
 from lakehouse.catalog import COMPLAINTS_TOPIC
 from lakehouse.complaint import Complaint, delivered, fake, fake_one, utc_now
-from lakehouse.errors import DiscoverError
+from lakehouse.errors import DiscoverError, UsageError
 from lakehouse.settings import Settings
 from streaming import broker
 
@@ -55,7 +55,7 @@ def produce(
         count: how many; None goes on until ``stop``.
         rate: messages a second. At a rate complaints happen now. 0 is as fast as it goes, and they
             spread over ``days`` days up to ``end_date`` (yesterday): with a seed the same ones
-            every time, ids included.
+            every time, ids included, for the same days.
         seed: of the draws; None draws anew each time.
         days: how many days of history at rate 0.
         end_date: the last of those days.
@@ -63,6 +63,7 @@ def produce(
         on_progress: is told how many were sent.
 
     Raises:
+        UsageError: ``end_date`` is in the future.
         ServiceUnavailable: no broker answers.
         DiscoverError: the broker did not confirm a message.
 
@@ -73,7 +74,13 @@ def produce(
     if rate > 0:
         complaints = _live(count, draws_seed, rate, stop)
     else:
-        last_day = end_date or utc_now().date() - timedelta(days=1)
+        today = utc_now().date()
+        last_day = end_date or today - timedelta(days=1)
+        if last_day > today:
+            raise UsageError(
+                f"complaints of {last_day} would be refused: it is in the future",
+                f"choose an end date up to {today}",
+            )
         endless = 10**12 if count is None else count
         complaints = fake(endless, draws_seed, days=days, end_date=last_day)
     failures: list[BaseException] = []

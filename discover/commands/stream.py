@@ -37,9 +37,11 @@ def produce(
         float, typer.Option(min=0, help="Messages a second; 0 is as fast as it goes.")
     ] = 0.2,
     seed: Annotated[
-        int | None, typer.Option(help="Same seed, same complaints (at rate 0).")
+        int | None, typer.Option(help="Same seed and days, same complaints (at rate 0).")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, help="At rate 0: spread over so many days…")] = 60,
+    days: Annotated[
+        int, typer.Option(min=1, max=36_500, help="At rate 0: spread over so many days…")
+    ] = 60,
     end_date: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="… up to this one (yesterday).")
     ] = None,

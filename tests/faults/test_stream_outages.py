@@ -16,7 +16,7 @@ import pytest
 
 from lakehouse import services
 from lakehouse.settings import Settings
-from streaming import broker
+from streaming import broker, reading
 from streaming.produce import produce
 from streaming.status import status
 from tests.faults.streams import READERS, Kills, Sent, finish, lag, stores
@@ -48,10 +48,14 @@ class Running(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.error = error
 
+    def ask_to_stop(self) -> None:
+        """Don't wait for it."""
+        self._stop_it.set()
+
     def stop(self) -> float:
         """Ask it to stop; the seconds that it took."""
         asked = time.monotonic()
-        self._stop_it.set()
+        self.ask_to_stop()
         self.join(timeout=60)
         assert not self.is_alive()
         assert self.error is None
@@ -88,6 +92,7 @@ def service(settings: Settings, name: str) -> psutil.Process:
 
 
 def test_a_broker_that_was_killed_is_waited_for(settings: Settings, broker_service: str) -> None:
+    finish(settings)
     before = status(settings)
     producing = Producing(settings, count=200, rate=60)
     with running(settings, "consume", "sink") as readers:
@@ -144,8 +149,31 @@ def test_readers_that_come_and_go_hand_over_without_double_writes(
     assert after.dead_letters - before.dead_letters == sent.refused
 
 
+def test_readers_that_stop_together_leave_a_group_that_the_next_one_can_join(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The embedded broker may wait for ever for the leader that left while the group changed."""
+    monkeypatch.setattr(reading, "STUCK_SECONDS", 4)
+    finish(settings)
+    for _ in range(2):
+        before = status(settings)
+        with running(settings, "consume", "consume") as readers:
+            produce(settings, 20, rate=0)
+            wait_until(lambda: lag(settings, "dynamodb") == 0)
+            # Two have to be in it before they leave.
+            time.sleep(3)
+            for reader in readers:
+                reader.ask_to_stop()
+        produce(settings, 20, rate=0)
+        finish(settings)
+        after = status(settings)
+        assert after["groups"] == {"dynamodb": {"lag": 0}, "lake": {"lag": 0}}
+        assert after["dynamodb"]["items"] - before["dynamodb"]["items"] == 40
+
+
 def assert_said_once(settings: Settings, away: str) -> None:
     """While a service is frozen, its readers say so once, commit nothing, and stop in seconds."""
+    finish(settings)
     before = status(settings)
     sent = 20
     with running(settings, "consume", "sink") as (consumer, sink):

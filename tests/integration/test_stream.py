@@ -10,15 +10,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 
+import streaming.sink
 from ingest.flatten import flatten
 from ingest.land import land
 from lakehouse import clients, duck, landing
@@ -34,6 +36,7 @@ from lakehouse.settings import Settings
 from streaming import broker, dead_letters
 from streaming.consume import consume
 from streaming.produce import produce
+from streaming.reading import Reader
 from streaming.rebuild import rebuild
 from streaming.received import ALREADY_USED, DeadLetter
 from streaming.sink import sink
@@ -273,6 +276,32 @@ def test_sigterm_stops_within_ten_seconds(settings: Settings, command: str) -> N
     assert time.monotonic() - asked < 10
     if command != "produce":
         assert lag(settings, group) == 0
+
+
+def test_a_bucket_that_is_read_again_is_never_landed_short(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every poll is a flush, and a poll brings less than was committed of a bucket before."""
+    sink(settings, until_idle=True)
+    produce(settings, 3_000, rate=0)
+    assert sink(settings, until_idle=True).landed == 3_000
+    rows = status(settings)["lake"]["rows"]
+    commits: dict[TopicPartition, list[int]] = defaultdict(list)
+    commit = Reader.commit
+
+    def noted(reader: Reader, offsets: Mapping[TopicPartition, int]) -> bool:
+        for partition, offset in offsets.items():
+            commits[partition].append(offset)
+        return commit(reader, offsets)
+
+    monkeypatch.setattr(Reader, "commit", noted)
+    monkeypatch.setattr(streaming.sink, "FLUSH_RECORDS", 4)
+    produce(settings, 4, rate=0)
+    done = sink(settings, until_idle=True, flush_seconds=0)
+    assert (done.read, done.landed) == (4, 4)
+    assert commits
+    assert all(offsets == sorted(offsets) for offsets in commits.values())
+    assert status(settings)["lake"]["rows"] == rows + 4
 
 
 def test_rows_of_a_flush_carry_partition_and_offset(settings: Settings) -> None:

@@ -19,11 +19,14 @@ from streaming.batch_write import BatchWriter, Stopped, chunks_of
 class Table:
     """DynamoDB as it can be: takes a part, throttles, goes away, refuses what is too large."""
 
-    def __init__(self, *, refuse: float = 0, throttle: float = 0, away: int = 0) -> None:
+    def __init__(
+        self, *, refuse: float = 0, throttle: float = 0, away: int = 0, status: int = 0
+    ) -> None:
         self.items: dict[str, Any] = {}
         self.writes = 0
         self.largest = 0
         self._refuse, self._throttle, self._away = refuse, throttle, away
+        self._status, self.is_gone = status, False
         self._draws = random.Random(7)
 
     def batch_write_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
@@ -37,6 +40,10 @@ class Table:
         if self._away:
             self._away -= 1
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+        if self._status and self.writes <= 3:
+            raise _error(str(self._status), self._status)
+        if self.is_gone:
+            raise _error("ResourceNotFoundException", 400)
         if self._draws.random() < self._throttle:
             raise _error("ProvisionedThroughputExceededException")
         left = [put for put in puts if self._draws.random() < self._refuse]
@@ -59,8 +66,12 @@ class Table:
         return {"Responses": {COMPLAINTS_TABLE: found}, "UnprocessedKeys": unprocessed}
 
 
-def _error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "injected"}}, "BatchWriteItem")
+def _error(code: str, status: int = 400) -> ClientError:
+    answer: Any = {
+        "Error": {"Code": code, "Message": "injected"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(answer, "BatchWriteItem")
 
 
 def items(count: int, text: str = "x") -> list[dict[str, Any]]:
@@ -110,6 +121,30 @@ def test_it_says_once_that_it_waits_and_once_that_it_goes_on() -> None:
     assert said[0] is not None
     assert "does not answer" in said[0]
     assert said[1] is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_what_a_proxy_answers_for_dynamodb_is_retried(status: int) -> None:
+    table = Table(status=status)
+    with writer(table) as writes:
+        writes.write(items(60))
+    assert len(table.items) == 60
+
+
+def test_a_table_that_went_away_is_made_anew_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table, said = Table(), []
+
+    def ensure(client: Any) -> None:
+        client.is_gone = False
+
+    monkeypatch.setattr(batch_write, "ensure", ensure)
+    table.is_gone = True
+    with writer(table, on_trouble=said.append) as writes:
+        writes.write(items(60))
+    assert len(table.items) == 60
+    assert said == [f"the table {COMPLAINTS_TABLE} is gone", None]
 
 
 def test_other_errors_are_not_retried() -> None:
