@@ -93,9 +93,11 @@ class Story:
         self.whole_run = 0.0
         """Seconds that the last refresh took that came to its end."""
 
-    def refresh(self, *, point: Point | None = None, seconds: float | None = None) -> int:
-        """Refresh with the next delivery; exit code, or -9."""
-        self.number += 1
+    def refresh(
+        self, *, point: Point | None = None, seconds: float | None = None, again: bool = False
+    ) -> int:
+        """Refresh with the next delivery, or the last one again; exit code, or -9."""
+        self.number += not again
         inputs = deliveries.write(self.delivered, self.number)
         ended, took = self.refreshes.run(inputs, point=point, seconds=seconds)
         self.killed += ended == -signal.SIGKILL
