@@ -28,7 +28,7 @@ DESCRIPTION_LIMIT = 10_000
 MESSAGE_LIMIT = 1_000_000
 """Bytes; a longer message isn't parsed at all."""
 RAW_LIMIT = 1_000
-"""Characters of a rejected message that are kept, scrubbed."""
+"""Characters that are kept of a rejected message, after scrubbing."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far a sender's clock may run ahead."""
 
@@ -51,11 +51,17 @@ _UTC_TIME = re.compile(
 )
 _TIME_INSIDE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}:\d{2}:\d{2}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_PAIR = re.compile(
-    r"""(?P<quote>["'])(?P<key>[^"'\\]{1,100})(?P=quote)\s*:\s*"""
-    r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^"',}\]]*)"""
-)
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+_HARMLESS = {
+    "feedback_id": _UUID,
+    # Any category in words, so that one that becomes known can be replayed.
+    "category": re.compile(r"[^\W\d_]+(?:[ &/\-]{1,3}[^\W\d_]+){0,4}"),
+    "occurred_at": re.compile(
+        r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?(?:Z|[+\-]\d{2}:?\d{2})?",
+        re.ASCII,
+    ),
+}
+"""What a refused message's values may look like to be kept; another may be anybody's number."""
+_KINDS = {dict: "object", list: "list", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,10 @@ class Complaint:
 
 @dataclass(frozen=True)
 class Reject:
-    """A message that isn't a complaint; ``raw`` is what may be kept of it, scrubbed."""
+    """A message that isn't a complaint.
+
+    ``raw`` is what may be kept of it, scrubbed: of one that isn't a JSON object, nothing.
+    """
 
     field: str
     reason: str
@@ -112,7 +121,7 @@ def parse(message: bytes | None, received_at: datetime) -> Complaint | Reject:
             occurred_at_utc=_occurred_at(document, received_at),
         )
     except _NotAComplaint as problem:
-        return Reject(problem.field, problem.reason, _keepable(message, document))
+        return Reject(problem.field, problem.reason, _keepable(document, problem))
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -301,29 +310,41 @@ def _expect_no_other_time(document: dict[str, Any]) -> None:
             raise _NotAComplaint("occurred_at", "missing, and an unknown field looks like it")
 
 
-def _keepable(message: bytes | None, document: Any) -> str:
-    """What may be kept of a rejected message: the contract's fields alone, scrubbed, shortened."""
-    if isinstance(document, dict):
-        fields = {name: document[name] for name in FIELDS if name in document}
-        # A structure where a text belongs may hold anything, names included.
-        known = {
-            name: f"[{type(value).__name__}]" if isinstance(value, dict | list) else value
-            for name, value in fields.items()
-        }
-        text = json.dumps(known, ensure_ascii=False)
-    else:
-        # Not readable as an object: what follows a key beyond the contract goes as well.
-        text = (message or b"")[: 10 * RAW_LIMIT].decode("utf-8", "replace")
-        text = _CONTROL.sub("", text)
-        text = _ESCAPE.sub(lambda escape: chr(int(escape.group(1), 16)), text)
-        text = _PAIR.sub(_only_contract, text)
-    text = text[: 5 * RAW_LIMIT].encode("utf-8", "replace").decode()
-    return scrub(_CONTROL.sub("", text))[:RAW_LIMIT]
+def _keepable(document: Any, problem: _NotAComplaint) -> str:
+    """What may be kept of a rejected message: of the contract's fields what is safe.
+
+    Nothing of what isn't read as an object: no rule tells which of its parts are the contract's,
+    nor how it is coded. Values are scrubbed as they were meant, before JSON escapes them, and
+    whole, before anything is cut off.
+    """
+    if not isinstance(document, dict):
+        return ""
+    known = {name: _kept(name, document[name]) for name in FIELDS if name in document}
+    if problem.field == "occurred_at" and known.get("occurred_at") is None:
+        # Refused for a time under another name. Without it the letter would pass for a complaint.
+        known["occurred_at"] = _removed("unknown field")
+    text = json.dumps(known, ensure_ascii=False)
+    # As JSON escapes them, lone surrogates can be stored and are still refused at a replay.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return scrub(text)[:RAW_LIMIT]
 
 
-def _only_contract(pair: re.Match[str]) -> str:
-    key = pair.group("key")
-    return pair.group() if key in FIELDS else f'"{key}": [dropped]'
+def _kept(field: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, str) or isinstance(value, _Number):
+        return _removed(_KINDS.get(type(value), "number"))
+    if field == "description":
+        # Longer ones are refused for their length, and scrubbing takes its time.
+        return scrub(value) if len(value) <= DESCRIPTION_LIMIT else _removed("long text")
+    return (
+        value if _HARMLESS[field].fullmatch(value) and scrub(value) == value else _removed("text")
+    )
+
+
+def _removed(what: str) -> dict[str, str]:
+    """Stands for a value that isn't kept: no text, so that no letter passes for a complaint."""
+    return {"removed": what}
 
 
 def utc_now() -> datetime:
