@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,7 @@ class Assessment:
             self._reader()(file, on_bytes)
         except FileRejected as error:
             self.stage.forget(number)
-            file.rejects.restart_with(error.reject)
+            file.rejects.restart_with(self._keepable(error.reject))
             file.whole = True
             file.rows_in = max(1, _count_records(path, self.source))
         after = path.stat()
@@ -191,6 +191,10 @@ class Assessment:
         if isinstance(self.stage, CsvStage):
             return self._read_csv
         return self._read_credit if self.source is credit_bureau else self._read_complaints
+
+    def _keepable(self, reject: Reject) -> Reject:
+        """Of complaints no original byte is kept, those at a broken file's beginning included."""
+        return replace(reject, raw="") if self.source.NAME == "feedback" else reject
 
     def _read_csv(self, file: Assessed, on_bytes: OnBytes | None) -> None:
         assert isinstance(self.stage, CsvStage)

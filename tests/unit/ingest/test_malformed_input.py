@@ -95,6 +95,13 @@ def test_a_raw_text_of_feedback_is_scrubbed(tmp_path: Path) -> None:
     assert "example.com" not in file.rejects[0].raw
 
 
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-32"])
+def test_of_a_broken_file_of_feedback_no_byte_is_kept(tmp_path: Path, code: str) -> None:
+    """Its first bytes would tell the number, each beside a NUL."""
+    (file,) = report(tmp_path, "feedback", "call 416-555-0134".encode(code)).files
+    assert [reject.raw for reject in file.rejects] == [""]
+
+
 def test_a_row_torn_over_two_parts_of_a_file_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
