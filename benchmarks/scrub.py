@@ -36,7 +36,7 @@ addresses** are not looked for: they have no form of their own.
 Each set showed a fault that is mended: an IBAN was missed where words follow it; the end of one \
 number in two hundred stayed where digits before it and its own first ones passed for a card. \
 Still missed are phone numbers of seven digits, and with 0044, where no word says what they are; \
-the first part of a spelled-out address; a transit number apart from its account. \
+a transit number apart from its account. \
 `make bench ONLY=scrub`."""
 
 _MARK = re.compile(r"\{([a-zA-Z-]+):([^}]*)\}")

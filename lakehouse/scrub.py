@@ -16,10 +16,12 @@ from collections.abc import Iterator, Sequence
 Span = tuple[int, int, str]
 
 _CODED = re.compile(
-    r"</?(?:[bipu]|br|em|strong|span|div|code|pre|font|t[drh]|li|[ou]l|sup|sub)\s*/?>"
+    r"</?(?:[bipu]|br|em|strong|span|div|code|pre|font|t[drh]|li|[ou]l|sup|sub)"
+    r"(?:\s(?:class|style)=[\"'][a-z :;\-]{0,60}[\"'])?\s*/?>"
     r"|&(?:#\d{1,6}|#x[0-9a-f]{1,5}|[a-z]{2,8});|%[0-9a-f]{2}|\\(?:u[0-9a-f]{4}|[bfnrt\"\\/])",
     re.IGNORECASE,
 )
+_MAYBE_CODED = re.compile(r"[<&%\\]")
 # What is told by its form not to be anybody's number, and what was put in place of one. The latter
 # holds words that would be taken to say what the next number is.
 _SETTLED = re.compile(
@@ -37,6 +39,8 @@ _SIN_SHAPES = ((9,), (3, 3, 3), (1,) * 9)
 # Between the groups of one number; not what stands between amounts.
 _APART = r"(?:[^\w$€£¥%]|_){1,5}"
 _SPLIT_CARD = re.compile(rf"(?<!\d)\d{{4}}(?:{_APART}\d{{4,12}}){{1,3}}(?:{_APART}\d{{3}})?(?!\d)")
+# No card begins with a year of ours.
+_CARD_START = re.compile(r"[3-6]|2(?!0)")
 _CARD_BRANDS = re.compile(
     r"4|5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720|3[47]|30[0-5]|3[689]|35|6011|62|64[4-9]|65"
 )
@@ -44,6 +48,7 @@ _SPLIT_SIN = re.compile(
     r"(?<![\w,.\-$€£])(?:\d{3}[ \-]\d{6}|\d{6}[ \-]\d{3}|(?!19|20)\d{4} \d{5}|\d{3},\d{3},\d{3})"
     r"(?![\w\-]|[,.]\d|\s?[$€£%])"
 )
+_VERSION = re.compile(r"\b(?:version|release|build|v)\W{0,3}$", re.IGNORECASE)
 # What begins like this has numbers of the same shapes, one in ten of them with a fitting digit.
 _REFERENCE = re.compile(
     r"\b(?:ref(?:erence)?|ticket|order|case|transaction|confirmation|invoice|receipt|error|machine"
@@ -53,7 +58,7 @@ _REFERENCE = re.compile(
 )
 
 _AT = r"(?:\s{0,3}(?:@|[(\[{<]\s?(?:at|@|arobase)\s?[)\]}>])\s{0,3}|\s{1,3}arobase\s{1,3})"
-_BRACKETED_DOT = r"\s{0,3}[(\[{]\s?(?:dot|point|\.)\s?[)\]}]\s{0,3}"
+_BRACKETED_DOT = r"\s{0,3}[(\[{<]\s?(?:dot|point|\.)\s?[)\]}>]\s{0,3}"
 _SAID_DOT = rf"(?:{_BRACKETED_DOT}|\s{{1,3}}dot\s{{1,3}})"
 # After a blank behind it, a dot ends a sentence more often than a part of an address.
 _DOT = (
@@ -91,13 +96,13 @@ _SIN = re.compile(
 )
 _NORTH_AMERICAN_PHONE = re.compile(
     r"(?<![\d.])(?:\+?1[ .\-]{0,2})?(?:\(\d{3}\)[\s.\-]{0,2}|\d{3}[ .\-])\d{3}[ .\-]\d{4}(?!\d)"
-    # Over more than one line, or with several blanks, so are amounts.
+    # Over more than one line: not after or before what makes them amounts.
     r"|(?<![\d.,$])\(?[2-9]\d\d\)?[\s.\-]{1,3}[2-9]\d\d[\s.\-]{1,3}\d{4}(?![\d,]|\.\d)"
 )
 _SAID_PHONE = re.compile(
     rf"\b(?:phone|telephone|tel|cell|mobile|call|call me|text me|reach me|fax)\b"
     rf"(?:\s*(?:at|on|me))?{_SAYS}{_NO_DATE}"
-    r"(?P<number>\d{3}\)?,\s?\d{3},\s?\d{4}|\+?\d(?:[ .\-()]{0,2}\d){6,14})(?!\d)",
+    r"(?P<number>\d{3}\)?,\s?\d{3}[,\s.\-]{1,2}\d{4}|\+?\d(?:[ .\-()]{0,2}\d){6,14})(?!\d)",
     re.IGNORECASE,
 )
 _POSTAL_CODE = re.compile(
@@ -111,15 +116,16 @@ _NO_COUNT = (
     r"(?!\s*(?:years?|yrs?|times?|days?|weeks?|months?|minutes?|hours?|dollars?|people|ans?\b|mois"
     r"|jours?|fois|accounts?|cards?|cad\b|bucks|[$€£%]|,\d|\.\d))"
 )
-_ID = rf"(?:\d{{3,}}(?:[ \-](?!(?:19|20)\d\d\b)\d{{3,4}}\b{_NO_COUNT}){{1,3}}|\d+)"
+_LONG_ID = rf"\d{{3,}}(?:[ \-](?!(?:19|20)\d\d\b)\d{{3,4}}\b{_NO_COUNT}){{0,3}}"
+_ID = rf"(?:{_LONG_ID}|\d+)"
 _CUSTOMER_ID = re.compile(
-    r"\b(?:customer|client|cust|member|user)s?[ _\-]*(?:ids?|numbers?|num|no|nr|n°|#|№)"
-    rf"{_SAYS}(?P<said>{_ID})"
+    r"\b(?:customer|client|cust|member|user)(?:'?s)?[ _\-]*(?:identification )?"
+    rf"(?:ids?|numbers?|num|no|nr|n°|#|№){_SAYS}(?P<said>{_ID})"
     r"|(?<!\w)(?:numero|num|no|n°|id|identifiant)\.?\s*(?:de\s|du\s)?\s*(?:cliente?|membre)\b"
     rf"{_SAYS}(?P<dit>{_ID}\b){_NO_COUNT}"
+    r"|\b(?:customer|client)(?: (?:code|file|ref))?[\s:=#(\[*\"'<]{1,4}(?!(?:19|20)\d\d\b)"
+    rf"(?P<long>{_LONG_ID}\b){_NO_COUNT}"
     rf"|\bcustomer\s+#?(?P<bare>\d+)\b{_NO_COUNT}"
-    r"|\b(?:customer|client)[\s:=#(\[*\"'<]{1,4}(?!(?:19|20)\d\d\b)"
-    rf"(?P<long>\d{{3,}}\b){_NO_COUNT}"
     rf"|\bmy (?:id|number)\b{_SAYS}(?P<mine>{_ID})"
     r"|·\s*#(?P<label>\d+)",
     re.IGNORECASE,
@@ -155,25 +161,22 @@ def _plain(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
     escapes of HTML, URLs and JSON as what they stand for; invisible characters, with which numbers
     are cut apart, are left out. What is settled reads as letters that say nothing.
     """
-    if text.isascii() and text.isprintable() and not _CODED.search(text):
-        plain, starts, ends = text, range(len(text)), range(1, len(text) + 1)
-        return _SETTLED.sub(_nothing, plain), starts, ends
+    if text.isascii() and text.isprintable() and not _MAYBE_CODED.search(text):
+        return _without_settled(text), range(len(text)), range(1, len(text) + 1)
     characters: list[str] = []
     places: list[tuple[int, int]] = []
     for character, start, end in _decoded(text):
         if plain_one := _plain_character(character):
             characters.append(plain_one)
             places.append((start, end))
-    plain = "".join(characters)
-    return (
-        _SETTLED.sub(_nothing, plain),
-        [start for start, _ in places],
-        [end for _, end in places],
-    )
+    plain = _without_settled("".join(characters))
+    return plain, [start for start, _ in places], [end for _, end in places]
 
 
-def _nothing(settled: re.Match[str]) -> str:
-    return "x" * len(settled[0])
+def _without_settled(plain: str) -> str:
+    if "-" not in plain and "[" not in plain:
+        return plain
+    return _SETTLED.sub(lambda settled: "x" * len(settled[0]), plain)
 
 
 def _decoded(text: str) -> Iterator[tuple[str, int, int]]:
@@ -285,7 +288,7 @@ def _checked_number_spans(text: str) -> Iterator[Span]:
                 shape += (len(group.group()),)
                 if len(digits) > 19:
                     break
-                if len(digits) >= 13 and digits[0] in "23456" and luhn.is_valid(digits):
+                if len(digits) >= 13 and _CARD_START.match(digits) and luhn.is_valid(digits):
                     yield start.start(), group.end(), "card"
                 elif shape in _SIN_SHAPES and luhn.is_valid(digits):
                     yield start.start(), group.end(), "SIN"
@@ -310,7 +313,8 @@ def _phone_spans(text: str) -> Iterator[Span]:
         import phonenumbers
 
         for found in phonenumbers.PhoneNumberMatcher(text, "CA"):
-            yield found.start, found.end, "phone"
+            if not _VERSION.search(text[max(0, found.start - 12) : found.start]):
+                yield found.start, found.end, "phone"
 
 
 def _without_overlaps(spans: Iterator[Span]) -> list[Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
@@ -49,8 +51,13 @@ PERSONAL = (
     "zebulon.q@example.ca",
     "647-555-0187",
     "4539578763621486",
+    "578763621486",
+    "4539*5787",
     "Zebulon Quarrington",
+    "Zebulon%20Quarrington",
+    "zebulon.q%40example.ca",
     "90817263",
+    "H2X 1Y4",
 )
 
 
@@ -160,16 +167,23 @@ def test_no_store_and_no_log_holds_what_identifies_a_person(
 ) -> None:
     """Planted in good and bad messages and files; looked for in everything but the topic itself."""
     fields = {
-        "description": "Mail zebulon.q@example.ca, call 647-555-0187, card 4539578763621486",
+        "description": "Mail zebulon.q@example.ca, call 647-555-0187, card 4539578763621486\n"
+        "customer id 90817263\n4539*5787*6362*1486\nzebulon.q%40example.ca\nH2X 1Y4",
         "name": "Zebulon Quarrington",
         "customer_id": 90817263,
     }
     taken = message(**fields)
+    coded = base64.b64encode(message(**fields))
     bad = (
         message(**fields, category="Other"),
         message(**{**fields, "feedback_id": "zebulon.q@example.ca"}),
         message(**{**fields, "description": fields}),
+        message(**{**fields, "feedback_id": "90817263"}),
         message(**fields)[:-1],
+        message(**fields, customer_ids=[["a"], [90817263]])[:-1],
+        message(**fields).replace(b"4539", b"4539\xff"),
+        coded,
+        quote(message(**fields)).encode(),
         b"call 647-555-0187 " + message(**fields),
     )
     other = message(
@@ -194,7 +208,7 @@ def test_no_store_and_no_log_holds_what_identifies_a_person(
     found = {
         (name, secret)
         for name, content in held.items()
-        for secret in PERSONAL
+        for secret in (*PERSONAL, coded.decode()[:40])
         if secret.encode() in content
     }
     assert found == set()
