@@ -83,7 +83,8 @@ _SAYS = (
     r"(?:\s*(?:numbers?|numero|num|no|nr|n°|id|is|was|est|le|ending|#|№"
     r"|[:.=\"'\-()\[\]{}<>*`]))*\s*"
 )
-_NO_DATE = r"(?!(?:19|20)\d\d-\d\d-\d\d(?!\d))"
+_DATE = re.compile(r"(?:19|20)\d\d-\d\d-\d\d(?!\d)")
+_NO_DATE = rf"(?!{_DATE.pattern})"
 _ACCOUNT = re.compile(
     rf"\b(?:accounts?|accts?|comptes?|iban|transit|chequing|savings|cards?|cartes?|visa|mastercard"
     rf"|debit|pan)\b{_SAYS}{_NO_DATE}(?P<number>\d(?:[ \-]?\d){{6,20}})(?!\d)",
@@ -313,7 +314,8 @@ def _phone_spans(text: str) -> Iterator[Span]:
         import phonenumbers
 
         for found in phonenumbers.PhoneNumberMatcher(text, "CA"):
-            if not _VERSION.search(text[max(0, found.start - 12) : found.start]):
+            before = text[max(0, found.start - 12) : found.start]
+            if not _VERSION.search(before) and not _DATE.match(text, found.start):
                 yield found.start, found.end, "phone"
 
 

@@ -127,6 +127,7 @@ HARMLESS = [
     "As a client, 300 dollars are much. Client 1500 $ short.",
     "Mail me @ noon. Look at bmo.com, it is 100% wrong, 5%20 or <b>3</b> of 10.",
     "Bought 2 tickets @ 5.50 each.",
+    "On 2026-01-02  44.13 % were due.",
     "On 2026-07-23  8/1/2026 I got nothing.",
     "The app says version 13.10.2237\nor build 13.9.9931.",
     "I met @bmo. Nobody answered.",
