@@ -229,10 +229,13 @@ def require_lake(settings: Settings) -> None:
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     client = kind(parts.hostname or "", parts.port, timeout=3)
     try:
-        # Any answer counts. One that is frozen still takes connections.
-        client.request("HEAD", "/")
-        client.getresponse()
-    except (OSError, HTTPException) as error:
+        client.connect()
+        # A store that is frozen still takes connections. Any answer counts, also one that is cut
+        # off: whether it comes better a second time is for its client to find out.
+        with contextlib.suppress(HTTPException, ConnectionError):
+            client.request("HEAD", "/")
+            client.getresponse()
+    except OSError as error:
         raise ServiceUnavailable(
             f"the lake's S3 at {settings.lake_endpoint} does not answer ({error})",
             "start it: discover up seaweedfs",

@@ -63,11 +63,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         services.down(home)
 
 
-@pytest.mark.parametrize("fault", ["error", "slow", "cut"])
-def test_a_store_that_fails_now_and_then_changes_nothing(story: Story, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("faults", "every"), [(("error", "cut"), 5), (("slow",), 15)], ids=["error or cut", "slow"]
+)
+def test_a_store_that_fails_now_and_then_changes_nothing(
+    story: Story, faults: tuple[Fault, ...], every: int
+) -> None:
     assert story.settings.lake_endpoint
     with faulty_s3.before(story.settings.lake_endpoint) as store:
-        store.fault_of = lambda n: fault if n % 5 == 0 else None
+        store.fault_of = lambda n: faults[n // every % len(faults)] if n % every == 0 else None
         assert story.refresh(through(story.settings, store)) == "published"
         assert store.faults > 3
     assert story.version() == story.number
@@ -77,11 +81,12 @@ def test_a_store_that_fails_for_good_stops_the_run(story: Story) -> None:
     assert story.settings.lake_endpoint
     published = story.version()
     faults: tuple[Fault, ...] = ("error", "cut")
+    impatient = story.settings.model_copy(update={"lake_patience": 1})
     for fault, first in itertools.product(faults, (1, 25)):
         with faulty_s3.before(story.settings.lake_endpoint) as store:
             store.fault_of = lambda n, fault=fault, first=first: fault if n >= first else None
             with pytest.raises(ServiceUnavailable, match="failed"):
-                story.refresh(through(story.settings, store))
+                story.refresh(through(impatient, store))
             assert store.faults > 0, (fault, first)
         assert story.version() == published
     story.must_go_on(published)
