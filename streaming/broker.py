@@ -63,12 +63,8 @@ def require_topics(settings: Settings) -> tuple[Topic, Topic]:
     with admin(settings) as client:
         missing = {COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC} - set(client.list_topics())
         for name in sorted(missing):
-            options = {
-                # Kept for good: nothing that was refused may vanish by age.
-                DEAD_LETTERS_TOPIC: {"retention.ms": "-1"},
-                # The broker's clock says which of two came first, not the senders'.
-                COMPLAINTS_TOPIC: {"message.timestamp.type": "LogAppendTime"},
-            }[name]
+            # Kept for good: nothing that was refused may vanish by age.
+            options = {"retention.ms": "-1"} if name == DEAD_LETTERS_TOPIC else {}
             # -1 is the broker's own choice; another process may make the topic at the same time.
             with contextlib.suppress(TopicAlreadyExistsError):
                 client.create_topics([NewTopic(name, PARTITIONS, -1, topic_configs=options)])

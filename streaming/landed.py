@@ -37,7 +37,9 @@ class Landed:
         self._batches: set[str] = set()
         self._known: set[int] = set()
         """First 64 bits of every landed id: only what may have landed is looked up."""
-        self.refresh()
+        # An object that a sink replaces meanwhile would be read half old, half new.
+        with landing.landing_alone(settings, SOURCE, seconds=60):
+            self.refresh()
 
     def refresh(self) -> None:
         """Take note of what others have landed meanwhile, files by hand among them."""
