@@ -1,8 +1,8 @@
 """Takes what identifies a person out of free text. Pure: text in, text out.
 
 Found: e-mail addresses, phone numbers, card, account and social insurance numbers, postal codes and
-customer ids. Numbers that carry check digits are recognised by them, wherever they stand; numbers
-without need a word beside them that says what they are ("account", "customer"). Not found: names,
+customer ids. Numbers that carry check digits are recognised by them, in the groups in which people
+write them; numbers without need a word beside them that says what they are ("account", "customer"). Not found: names,
 street addresses, digits spelled as words. UUIDs stay. ``scrub(scrub(text)) == scrub(text)``.
 """
 
