@@ -2,8 +2,9 @@
 
 Found: e-mail addresses, phone numbers, card, account and social insurance numbers, postal codes and
 customer ids. Numbers that carry check digits are recognised by them, in the groups in which people
-write them; numbers without need a word beside them that says what they are ("account", "customer"). Not found: names,
-street addresses, digits spelled as words. UUIDs stay. ``scrub(scrub(text)) == scrub(text)``.
+write them; numbers without need a word beside them that says what they are ("account", "customer").
+Not found: names, street addresses, digits spelled as words. UUIDs stay.
+``scrub(scrub(text)) == scrub(text)``.
 """
 
 from __future__ import annotations

@@ -37,12 +37,13 @@ class Landed:
         self._batches: set[str] = set()
         self._known: set[int] = set()
         """First 64 bits of every landed id: only what may have landed is looked up."""
-        # An object that a sink replaces meanwhile would be read half old, half new.
-        with landing.landing_alone(settings, SOURCE, seconds=60):
-            self.refresh()
 
     def refresh(self) -> None:
-        """Take note of what others have landed meanwhile, files by hand among them."""
+        """Take note of what others have landed, files by hand among them; first of all, too.
+
+        Only while nobody else lands: an object that is replaced meanwhile is read half old, half
+        new.
+        """
         changed: list[str] = []
         for batch_id in landing.batch_ids(self._settings, SOURCE):
             if batch_id not in self._batches:
@@ -79,6 +80,8 @@ class Landed:
 
     def first_of_each(self) -> Iterator[Received]:
         """Every landed complaint once; of several under one id the first."""
+        with landing.landing_alone(self._settings, SOURCE):
+            self.refresh()
         if not self.digests:
             return
         # A file's complaints before the stream's, and those in the order that readers agree on.

@@ -183,7 +183,9 @@ class Lake:
         if start > bucket_start(start):
             # The topic has forgotten the bucket's first messages; the lake has not.
             try:
-                kept = self._landed.rows_of(self._key(partition, bucket_start(start)))
+                with landing.landing_alone(self._settings, SOURCE, seconds=5):
+                    self._landed.refresh()
+                    kept = self._landed.rows_of(self._key(partition, bucket_start(start)))
             except _LAKE_AWAY as error:
                 raise ServiceUnavailable(
                     f"the lake does not answer ({type(error).__name__})",
@@ -241,6 +243,8 @@ class Lake:
             return
         landing.require_lake(self._settings)
         readings = self._caught_up()
+        if not readings:
+            return
         with landing.landing_alone(self._settings, SOURCE, seconds=5):
             # Who slept through its own exclusion must not overwrite its successor's objects.
             if not reader.commit({tp: reading.committed for tp, reading in readings.items()}):

@@ -19,7 +19,7 @@ SEED = 20261124
 RANDOM_KILLS = 26
 RESUMED = POINTS[POINTS.index(("kb_export.upload:_Export:_mark", "after", 1)) + 1 :]
 """Points that a run comes to which goes on with the documents of a version that is published."""
-WHOLE_RUN = 7.0
+WHOLE_RUN = 9.0
 """Seconds that a refresh of so few rows takes, about; a slower machine is killed earlier in it."""
 
 

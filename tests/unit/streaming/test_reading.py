@@ -12,6 +12,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from kafka.structs import MemberState
 
+from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import load
 from streaming import reading
 from streaming.broker import Topic
@@ -30,6 +31,10 @@ class Client:
         self.commits: list[int] = []
         self.listener: Any = None
         self.silent = 0
+        self.failures: list[KafkaError] = []
+        self.partitions = {P}
+        self.state = MemberState.STABLE
+        self.config = {"group_id": "the group"}
 
     def subscribe(self, _topics: Any, listener: Any) -> None:
         self.listener = listener
@@ -53,6 +58,8 @@ class Client:
         return self.stands or None
 
     def commit(self, offsets: Any, timeout_ms: int) -> None:
+        if self.failures:
+            raise self.failures.pop()
         self.stands = offsets[P].offset
         self.commits.append(self.stands)
 
@@ -60,7 +67,7 @@ class Client:
         self.at = offset
 
     def assignment(self) -> set[TopicPartition]:
-        return {P}
+        return self.partitions
 
     def highwater(self, _partition: TopicPartition) -> int:
         return self.end
@@ -69,7 +76,7 @@ class Client:
         return self.at
 
     def group_metadata(self) -> Any:
-        return SimpleNamespace(state=MemberState.STABLE)
+        return SimpleNamespace(state=self.state)
 
     def beginning_offsets(self, _partitions: Any, timeout_ms: int) -> dict[TopicPartition, int]:
         return {P: 0}
@@ -85,9 +92,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             Topic(P.topic, "topic", (P,)),
             load(tmp_path, "local"),
             stop=threading.Event(),
-            until_idle=True,
-            say=lambda _: None,
-            **{"linger": 60, "batch_size": 1000, **options},
+            **{"until_idle": True, "say": lambda _: None, "linger": 60, "batch_size": 1000}
+            | options,
         )
 
     return made
@@ -147,17 +153,43 @@ def test_a_broker_that_goes_away_in_a_commit_takes_no_partition_away(
 ) -> None:
     """No rebalance follows that would bring it back: the same commit has to be tried again."""
     client = Client(20)
-    reader, real = make(client, batch_size=10, linger=0), client.commit
-    failures = [away("gone")]
-
-    def commit(offsets: Any, timeout_ms: int) -> None:
-        if failures:
-            raise failures.pop()
-        real(offsets, timeout_ms)
-
-    client.commit = commit  # type: ignore[method-assign]
+    client.failures.append(away("gone"))
+    reader = make(client, batch_size=10, linger=0)
     assert next(filter(None, reader.batches()))
     with pytest.raises(away):
         reader.commit({P: 10})
     assert reader.commit({P: 10})
     assert client.commits == [10]
+
+
+def test_a_topic_that_was_made_anew_under_its_reader_ends_it(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anew = Topic(P.topic, "another", (P,))
+    monkeypatch.setattr(reading.broker, "require_topics", lambda _: (anew, anew))
+    reader = make(Client(0), until_idle=False)
+    # The broker was away: what answers now may be another one.
+    reader._silent_since, reader._checked_at = 0.0, 0.0
+    with pytest.raises(ServiceUnavailable, match="made anew"):
+        read(reader)
+
+
+def test_a_group_that_gives_no_partitions_is_made_anew_or_given_up(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def revive(_settings: Any, group: str) -> bool:
+        asked.append(group)
+        return len(asked) == 1
+
+    monkeypatch.setattr(reading.broker, "revive", revive)
+    monkeypatch.setattr(reading, "STUCK_SECONDS", -1)
+    monkeypatch.setattr(reading, "PATIENCE", 0.2)
+    client = Client(0)
+    client.partitions, client.state = set(), MemberState.REBALANCING
+    said: list[str] = []
+    with pytest.raises(ServiceUnavailable, match="no partition"):
+        read(make(client, say=said.append))
+    assert set(asked) == {"the group"}
+    assert said == ["the group had lost its leader and was made anew"]
