@@ -149,7 +149,10 @@ class BatchWriter:
                 pending = attempt(pending)
             except ClientError as error:
                 if _is_missing(error):
-                    trouble = f"the table {COMPLAINTS_TABLE} is gone"
+                    trouble = (
+                        f"the table {COMPLAINTS_TABLE} is gone (what it held comes back by:"
+                        " discover stream rebuild-dynamodb)"
+                    )
                     self._make_anew()
                 elif not _is_passing(error):
                     raise

@@ -150,14 +150,23 @@ def test_readers_that_stop_together_leave_a_group_that_the_next_one_can_join(
 ) -> None:
     """The embedded broker may wait for ever for the leader that left while the group changed."""
     monkeypatch.setattr(reading, "STUCK_SECONDS", 4)
+    shares: dict[reading.Reader, int] = {}
+    assigned = reading.Reader.on_partitions_assigned
+
+    def noted(reader: reading.Reader, partitions: Any) -> None:
+        assigned(reader, partitions)
+        shares[reader] = len(partitions)
+
+    monkeypatch.setattr(reading.Reader, "on_partitions_assigned", noted)
     finish(settings)
     for order in (1, -1):
         before = status(settings)
+        shares.clear()
         with running(settings, "consume", "consume") as readers:
             produce(settings, 20, rate=0)
             wait_until(lambda: lag(settings, "dynamodb") == 0)
             # Two have to be in it before they leave.
-            time.sleep(3)
+            wait_until(lambda: list(shares.values()) == [2, 2])
             # Whichever of them leads the group is the first to go in one of the rounds.
             for reader in readers[::order]:
                 reader.stop()
