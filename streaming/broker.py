@@ -130,7 +130,13 @@ def producer(settings: Settings) -> Iterator[KafkaProducer]:
     try:
         yield client
     finally:
-        client.close(timeout=2)
+        try:
+            client.close(timeout=2)
+        except KafkaTimeoutError:
+            # It gave up before it ended its thread, which would go on sending, and complain later.
+            client._sender.force_close()
+            client.close(timeout=2)
+            raise
 
 
 @contextlib.contextmanager
@@ -191,12 +197,12 @@ def committed(settings: Settings, *groups: str) -> list[dict[TopicPartition, int
 def revive(settings: Settings, group: str) -> bool:
     """Make a group anew that gives nobody its partitions, at its positions if the broker lets us.
 
-    Returns:
-        False where nothing was done: on any broker but the embedded one.
-
     The embedded broker lets a group wait for ever for a leader that left while the group was
     changing, as when two members stop together. What is read again then is stored once, as
     ever: no position here says what is stored.
+
+    Returns:
+        False where nothing was done: on any broker but the embedded one.
 
     Raises:
         ServiceUnavailable: no broker answers.

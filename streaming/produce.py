@@ -63,7 +63,7 @@ def produce(
         on_progress: is told how many were sent.
 
     Raises:
-        UsageError: ``end_date`` is in the future.
+        UsageError: ``end_date`` is not over.
         ServiceUnavailable: no broker answers.
         DiscoverError: the broker did not confirm a message.
 
@@ -74,12 +74,12 @@ def produce(
     if rate > 0:
         complaints = _live(count, draws_seed, rate, stop)
     else:
-        today = utc_now().date()
-        last_day = end_date or today - timedelta(days=1)
-        if last_day > today:
+        yesterday = utc_now().date() - timedelta(days=1)
+        last_day = end_date or yesterday
+        if last_day > yesterday:
             raise UsageError(
-                f"complaints of {last_day} would be refused: it is in the future",
-                f"choose an end date up to {today}",
+                f"complaints of all hours of {last_day} would be refused: they lie in the future",
+                f"choose an end date up to {yesterday}",
             )
         endless = 10**12 if count is None else count
         complaints = fake(endless, draws_seed, days=days, end_date=last_day)

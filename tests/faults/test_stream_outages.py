@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from lakehouse import services
+from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import Settings
 from streaming import broker, reading
 from streaming.produce import produce
@@ -116,6 +118,23 @@ def test_one_that_is_away_is_said_once_nothing_is_committed_and_stopping_takes_s
 ) -> None:
     """A frozen DynamoDB; of a frozen broker the same is asked where Apache Kafka runs."""
     assert_said_once(settings, "ministack")
+
+
+def test_a_producer_is_not_held_up_by_a_broker_that_confirms_nothing(
+    settings: Settings, broker_service: str
+) -> None:
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        producing = pool.submit(produce, settings, rate=50, stop=stop)
+        time.sleep(1)
+        with frozen(settings, broker_service):
+            time.sleep(0.5)
+            asked = time.monotonic()
+            stop.set()
+            # What it sent last was not confirmed, and that it says.
+            with pytest.raises(ServiceUnavailable, match="does not answer"):
+                producing.result(timeout=60)
+            assert time.monotonic() - asked < STOPS_WITHIN
 
 
 def test_readers_that_come_and_go_hand_over_without_double_writes(

@@ -29,11 +29,13 @@ from lakehouse import clients, duck, landing
 from lakehouse.catalog import (
     COMPLAINTS_TABLE,
     COMPLAINTS_TOPIC,
+    DEAD_LETTERS_TOPIC,
     LAKE_BUCKET,
     TABLE_BUCKET,
     landing_prefix,
 )
 from lakehouse.complaint import iso, utc_now
+from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
 from streaming import broker, dead_letters
 from streaming.consume import consume
@@ -316,6 +318,21 @@ def test_a_bucket_that_is_read_again_is_never_landed_short(
     assert commits
     assert all(offsets == sorted(offsets) for offsets in commits.values())
     assert status(settings)["lake"]["rows"] == rows + 4
+
+
+def test_no_complaints_are_sent_of_a_day_that_is_not_over(settings: Settings) -> None:
+    before = messages(settings)
+    with pytest.raises(UsageError, match="future"):
+        produce(settings, 1, rate=0, end_date=utc_now().date())
+    assert messages(settings) == before
+
+
+def test_who_writes_among_the_dead_letters_is_passed_over(
+    settings: Settings, sender: KafkaProducer
+) -> None:
+    before = letters(settings)
+    sender.send(DEAD_LETTERS_TOPIC, value=b"nobody's letter").get(10)
+    assert letters(settings) == before
 
 
 def test_rows_of_a_flush_carry_partition_and_offset(settings: Settings) -> None:
