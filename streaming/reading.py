@@ -100,6 +100,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self.is_idle = False
         """Everything that stands in the topic was read."""
         client.subscribe([topic.name], listener=self)
+        # A leader that doesn't know the topic yet shares nothing out, and the group starts twice.
+        with contextlib.suppress(KafkaError):
+            client.partitions_for_topic(topic.name)
 
     def on_partitions_revoked(self, revoked: Any) -> None:
         """Note them: this runs on the client's own thread, where it can't be asked anything."""
@@ -143,6 +146,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             # The broker went away in the middle of an answer: what that means is told elsewhere.
             records = {}
             self._stop.wait(POLL_SECONDS)
+        if self._client.group_metadata().state == MemberState.REBALANCING:
+            # kafka-python applies a share that came between two polls only where the member still
+            # wants to join. A leader that rejoins for a changed topic stopped wanting when it had
+            # shared out, and would neither read nor be in the group ever after.
+            self._client._coordinator.request_rejoin()
         while not self._rebalanced.empty():
             is_assigned, partitions = self._rebalanced.get()
             for partition in partitions:

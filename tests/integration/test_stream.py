@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import defaultdict
@@ -21,6 +22,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 from kafka import KafkaProducer, TopicPartition
+from kafka.structs import MemberState
 
 import streaming.sink
 from ingest.flatten import flatten
@@ -37,7 +39,7 @@ from lakehouse.catalog import (
 from lakehouse.complaint import iso, utc_now
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
-from streaming import broker, dead_letters
+from streaming import broker, dead_letters, reading
 from streaming.consume import consume
 from streaming.produce import produce
 from streaming.reading import Reader
@@ -318,6 +320,39 @@ def test_a_bucket_that_is_read_again_is_never_landed_short(
     assert commits
     assert all(offsets == sorted(offsets) for offsets in commits.values())
     assert status(settings)["lake"]["rows"] == rows + 4
+
+
+def test_a_leader_whose_share_comes_between_two_polls_takes_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rejoins by itself when its topic grows, and then nobody tells it to do so again."""
+    topic, _ = broker.require_topics(settings)
+    with broker.consumer(settings, topic.group(f"between-polls-{uuid.uuid4()}")) as client:
+        reader = Reader(
+            client,
+            topic,
+            settings,
+            stop=threading.Event(),
+            until_idle=False,
+            linger=0,
+            batch_size=1,
+            say=print,
+        )
+        batches = reader.batches()
+
+        def is_in() -> bool:
+            next(batches)
+            return bool(client.group_metadata().state == MemberState.STABLE)
+
+        wait_until(is_in)
+        with monkeypatch.context() as hurry:
+            hurry.setattr(reading, "POLL_SECONDS", 0.001)
+            while is_in():
+                # What a topic that grew leaves in the client of the leader.
+                client._coordinator._assignment_snapshot = {}
+        joining = client._coordinator._join_task
+        wait_until(lambda: bool(joining.is_done))
+        wait_until(is_in)
 
 
 def test_no_complaints_are_sent_of_a_day_that_is_not_over(settings: Settings) -> None:

@@ -35,10 +35,14 @@ class Client:
         self.partitions = {P}
         self.state = MemberState.STABLE
         self.config = {"group_id": "the group"}
+        self._coordinator = SimpleNamespace(request_rejoin=lambda: None)
 
     def subscribe(self, _topics: Any, listener: Any) -> None:
         self.listener = listener
         listener.on_partitions_assigned({P})
+
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return {P.partition}
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         """Ten records."""
