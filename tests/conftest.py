@@ -38,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--broker", choices=("kafka", "apache-kafka"), default="kafka")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests two workers may not share out: a file's, and those that need Superset."""
+    for item in items:
+        is_end_to_end = item.path.parent.name == "e2e"
+        group = "e2e" if is_end_to_end else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def broker_service(request: pytest.FixtureRequest) -> str:
     """The service that is the broker."""
