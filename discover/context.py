@@ -8,7 +8,6 @@ from lakehouse.errors import UsageError
 from lakehouse.settings import Settings, load
 
 GLOBAL_OPTIONS = ("--home", "--profile")
-_given: dict[str, str] = {}
 
 
 def take_global_options(arguments: list[str]) -> tuple[list[str], bool]:
@@ -38,7 +37,6 @@ def take_global_options(arguments: list[str]) -> tuple[list[str], bool]:
                 raise UsageError(
                     f"{name} has no value", f"write {name} and a value, or leave it out"
                 )
-            _given[name.removeprefix("--")] = given
             # Children (dbt, Sail, gunicorn) find the same home.
             os.environ[f"DISCOVER_{name.removeprefix('--').upper()}"] = given
         else:
@@ -48,4 +46,4 @@ def take_global_options(arguments: list[str]) -> tuple[list[str], bool]:
 
 def settings() -> Settings:
     """The settings of the home and profile that the command line names, read anew at each call."""
-    return load(_given.get("home"), _given.get("profile"))
+    return load()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CUSTOMERS, DAYS, COMPLAINTS, SEED = 60, 20, 40, 7
 LAST_DAY = date(2026, 6, 20)
+HURT_REFRESHES = ("test_histories.py", "test_refresh_faults.py", "test_refresh_killed.py")
+"""Half of the time that all tests take."""
 
 # A developer's exports must not decide what a test talks to.
 for _name in [name for name in os.environ if name.startswith("DISCOVER_")]:
@@ -39,11 +41,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests two workers may not share out: a file's, and those that need Superset."""
+    """Two workers: one hurts refreshes in homes of their own, one does the rest, in their order."""
     for item in items:
-        is_end_to_end = item.path.parent.name == "e2e"
-        group = "e2e" if is_end_to_end else item.nodeid.partition("::")[0]
+        group = "refreshes" if item.path.name in HURT_REFRESHES else "rest"
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(autouse=True)
+def _no_command_line_of_another_test() -> Iterator[None]:
+    """A command leaves what its global options said to its process."""
+    yield
+    for name in ("DISCOVER_HOME", "DISCOVER_PROFILE"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +85,8 @@ class Published:
     settings: Settings
     delivered: Path
     inputs: dict[str, list[str]]
+    complaints: int
+    """In the lake when it was published: tests of the stream may have come before."""
     report: Report
 
 
@@ -89,6 +100,7 @@ def published(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> P
     from streaming.consume import consume
     from streaming.produce import produce
     from streaming.sink import sink
+    from streaming.status import status
 
     delivered = tmp_path_factory.mktemp("delivered")
     generate(CUSTOMERS, DAYS, SEED, delivered, LAST_DAY)
@@ -100,6 +112,7 @@ def published(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> P
         "credit_bureau": [str(delivered / "credit_bureau" / "credit_data.json")],
         "atm": [str(delivered / "atm" / "atm_activity.csv")],
     }
+    complaints = status(settings)["lake"]["rows"]
     report = refresh(settings, inputs)
     assert report.failures == []
-    return Published(settings, delivered, inputs, report)
+    return Published(settings, delivered, inputs, complaints, report)

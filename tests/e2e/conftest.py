@@ -47,7 +47,7 @@ def site(published: Published) -> Site:
     return Site(settings, ensure_loaded(settings))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:

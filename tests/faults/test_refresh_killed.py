@@ -19,8 +19,6 @@ SEED = 20261124
 RANDOM_KILLS = 26
 RESUMED = POINTS[POINTS.index(("kb_export.upload:_Export:_mark", "after", 1)) + 1 :]
 """Points that a run comes to which goes on with the documents of a version that is published."""
-WHOLE_RUN = 9.0
-"""Seconds that a refresh of so few rows takes, about; a slower machine is killed earlier in it."""
 
 
 @contextlib.contextmanager
@@ -60,7 +58,9 @@ def test_killed_at_a_point(story: Story, reader: Reader, point: Point) -> None:
 
 @pytest.mark.parametrize("share", [random.Random(SEED + n).random() for n in range(RANDOM_KILLS)])
 def test_killed_at_any_moment(story: Story, reader: Reader, share: float) -> None:
-    assert story.refresh(seconds=0.05 + share * WHOLE_RUN) in (0, -signal.SIGKILL), story.said()
+    assert story.refresh(seconds=0.05 + share * story.whole_run) in (0, -signal.SIGKILL), (
+        story.said()
+    )
     assert reader.mixes == []
 
 

@@ -36,7 +36,7 @@ def test_every_stage_ran_and_the_version_is_complete(published: Published) -> No
     assert published.report.state == "published"
     assert {stage.state for stage in published.report.stages} == {"done"}
     assert published.report.tables["dim_customers"] == 60
-    assert published.report.tables["fct_complaints"] == 40
+    assert published.report.tables["fct_complaints"] == published.complaints >= 40
     assert published.report.documents["written"] >= 60
     document = published.report.to_json()
     assert document["orphans"] == {

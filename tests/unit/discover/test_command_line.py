@@ -15,18 +15,13 @@ import duckdb
 import pytest
 import typer
 
-from discover import cli, context
+from discover import cli
 from discover.cli import COMMANDS
 from discover.commands.batch import parse_interval, plain
 from discover.context import take_global_options
 from lakehouse.errors import UsageError
 from lakehouse.settings import REPOSITORY
 from lakehouse.versions import Manifest, Versions
-
-
-@pytest.fixture(autouse=True)
-def _options_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "_given", {})
 
 
 def test_global_options_are_taken_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:

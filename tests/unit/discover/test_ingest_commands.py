@@ -31,9 +31,6 @@ def discover(
         printed = capsys.readouterr()
         return code, json.loads(printed.out) if "--json" in words else printed.out, printed.err
 
-    # The command leaves both to its process: a test takes them back.
-    monkeypatch.setenv("DISCOVER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("discover.context._given", {})
     return run
 
 
