@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import math
 import random
 import signal
@@ -14,13 +15,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.bench import bench, report
+from benchmarks.bench import Bench, bench, report
 from tests.faults.killed import POINTS, Reader, Story, unlike_a_clean_run
 from tests.faults.refreshes import Point
 
-KILLS, NAMED, READERS = 500, 250, 2
+KILLS, NAMED, HOMES, READERS = 500, 250, 2, 1
 PAUSE = 0.2
 """Seconds between two reads: reading more would leave the refreshes too little of two cores."""
 SERVICES = ("seaweedfs", "ministack")
@@ -36,16 +39,30 @@ STAGES = {
     "kb_export.knowledge_base": "sync knowledge base",
 }
 """In which stage a point lies, by the module that it is in."""
-NOTE = """{kills} refreshes of one home, each with a new delivery of all sources (24 customers, \
-15 transactions), killed with kill -9: {named} right before or after one of {points} named steps, \
-{random} after a time drawn evenly from a whole run's. {refreshes} refreshes in all: those that \
-were not hit in time came to their end. Meanwhile {readers} readers opened the published version \
-{reads:,} times and saw {versions} of its states.
+NOTE = """{kills} refreshes of {homes} homes side by side, each with a new delivery of all sources \
+(24 customers, 15 transactions), killed with kill -9: {named} right before or after one of \
+{points} named steps, {random} after a time drawn evenly from a whole run's. {refreshes} refreshes \
+in all: those that were not hit in time came to their end. Meanwhile {readers} reader of each \
+home opened the published version {reads:,} times in all and saw {versions} of its states.
 
 A **mix** is whatever a reader meets that isn't exactly one delivery's figures in all marts, or an \
 error. **End**: after the last kill one refresh, then a full one, beside a clean home that got all \
 deliveries at once; all rows of all marts and all documents are compared. It took {minutes} \
 minutes. `make bench ONLY=kill`; the deliveries and the points: `tests/faults`."""
+
+
+@dataclass
+class Told:
+    """What became of the refreshes of one home."""
+
+    killed: Counter[str] = field(default_factory=Counter)
+    mixes: Counter[str] = field(default_factory=Counter)
+    """By the stage that was killed last."""
+    met: list[object] = field(default_factory=list)
+    refreshes: int = 0
+    reads: int = 0
+    states: int = 0
+    unlike: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -55,53 +72,83 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="kill no more after so long")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    last_moment = time.monotonic() + 60 * (chosen.minutes or math.inf)
     began = time.monotonic()
-    killed: Counter[str] = Counter()
-    mixes: Counter[str] = Counter()
-    with bench(*SERVICES) as home, bench(*SERVICES) as clean:
-        story = Story(home.settings, home.home / "story")
-        with contextlib.closing(story), _readers(story) as readers:
-            _whole(story)
-            for stage, point, share in _kills(chosen.count, chosen.seed):
-                if time.monotonic() > last_moment:
-                    break
-                seen = sum(len(reader.mixes) for reader in readers)
-                # One that wasn't hit in time says how long a whole run takes now.
-                while not _kill(story, point, share):
-                    pass
-                killed[stage] += 1
-                mixes[stage] += sum(len(reader.mixes) for reader in readers) - seen
-                sys.stderr.write(f"\r{story.killed} killed, {sum(mixes.values())} mixes")
-            last = f"{story.number} deliveries"
-            unlike = unlike_a_clean_run(story, clean.settings, clean.home / "story")
-    minutes = round((time.monotonic() - began) / 60)
+    last_moment = began + 60 * (chosen.minutes or math.inf)
+    kills = list(_kills(chosen.count, chosen.seed))
+    homes = [Told() for _ in range(HOMES)]
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(HOMES) as pool:
+        # Named points and random moments take turns, so each home gets its pairs of them.
+        shares = [
+            [kill for number, kill in enumerate(kills) if number // 2 % HOMES == home]
+            for home in range(HOMES)
+        ]
+        # Home by home: what two start at once may want the same port.
+        places = [
+            (stack.enter_context(bench(*SERVICES)), stack.enter_context(bench(*SERVICES)))
+            for _ in range(HOMES)
+        ]
+        list(pool.map(functools.partial(_tell, homes, last_moment), homes, shares, places))
+    killed = sum((told.killed for told in homes), Counter())
+    mixes = sum((told.mixes for told in homes), Counter())
     rows: list[dict[str, Any]] = [
         {"killed in": stage, "kills": count, "mixes seen": mixes[stage]}
         for stage, count in killed.items()
     ]
-    rows.append({"killed in": "all", "kills": story.killed, "mixes seen": sum(mixes.values())})
-    states = set().union(*(reader.seen for reader in readers))
+    rows.append({"killed in": "all", "kills": killed.total(), "mixes seen": mixes.total()})
     note = NOTE.format(
-        kills=story.killed,
-        named=story.killed - killed[ANY_MOMENT],
+        kills=killed.total(),
+        homes=HOMES,
+        named=killed.total() - killed[ANY_MOMENT],
         points=len(POINTS),
         random=killed[ANY_MOMENT],
-        refreshes=story.number,
-        readers=len(readers),
-        reads=sum(sum(reader.seen.values()) + len(reader.mixes) for reader in readers),
-        versions=len(states),
-        minutes=minutes,
+        refreshes=sum(told.refreshes for told in homes),
+        readers=READERS,
+        reads=sum(told.reads for told in homes),
+        versions=" and ".join(str(told.states) for told in homes),
+        minutes=round((time.monotonic() - began) / 60),
     )
-    verdict = "; ".join(unlike) or f"equal to the clean home's, after {last}"
-    goal = "met" if not (unlike or sum(mixes.values())) else "missed"
+    unlike = [found for told in homes for found in told.unlike]
+    last = " and ".join(str(told.refreshes) for told in homes)
+    verdict = "; ".join(unlike) or f"equal to a clean home's, after {last} deliveries"
+    goal = "met" if not (unlike or mixes.total()) else "missed"
     note += f"\n\nGoal, no mix and an end equal to a clean run's: **{goal}**. The end: {verdict}."
-    report("kill", f"{story.killed} refreshes killed, seed {chosen.seed}", note, rows)
-    for reader in readers:
-        for mix in reader.mixes:
-            sys.stderr.write(f"mix: {mix}\n")
+    report("kill", f"{killed.total()} refreshes killed, seed {chosen.seed}", note, rows)
+    for mix in (mix for told in homes for mix in told.met):
+        sys.stderr.write(f"mix: {mix}\n")
     if goal == "missed":
         raise SystemExit("a mix was seen, or the end is another than a clean run's")
+
+
+def _tell(
+    homes: list[Told],
+    last_moment: float,
+    told: Told,
+    kills: list[tuple[str, Point | None, float]],
+    place: tuple[Bench, Bench],
+) -> None:
+    """Kill one home's refreshes, then compare its end with a clean home's."""
+    home, clean = place
+    story = Story(home.settings, home.home / "story")
+    with contextlib.closing(story), _readers(story) as readers:
+        _whole(story)
+        for stage, point, share in kills:
+            if time.monotonic() > last_moment:
+                break
+            seen = sum(len(reader.mixes) for reader in readers)
+            # One that wasn't hit in time says how long a whole run takes now.
+            while not _kill(story, point, share):
+                pass
+            told.killed[stage] += 1
+            told.mixes[stage] += sum(len(reader.mixes) for reader in readers) - seen
+            killed = sum(each.killed.total() for each in homes)
+            mixes = sum(each.mixes.total() for each in homes)
+            sys.stderr.write(f"\r{killed} killed, {mixes} mixes")
+        told.refreshes = story.number
+        told.unlike = unlike_a_clean_run(story, clean.settings, clean.home / "story")
+    for reader in readers:
+        told.met += reader.mixes
+        told.reads += sum(reader.seen.values()) + len(reader.mixes)
+    told.states = len(set().union(*(reader.seen for reader in readers)))
 
 
 ANY_MOMENT = "any stage, at a random moment"
