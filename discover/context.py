@@ -37,7 +37,7 @@ def take_global_options(arguments: list[str]) -> tuple[list[str], bool]:
                 raise UsageError(
                     f"{name} has no value", f"write {name} and a value, or leave it out"
                 )
-            # Children (dbt, Sail, gunicorn) find the same home.
+            # This process and its children (dbt, Sail, gunicorn) find the same home.
             os.environ[f"DISCOVER_{name.removeprefix('--').upper()}"] = given
         else:
             rest.append(word)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CUSTOMERS, DAYS, COMPLAINTS, SEED = 60, 20, 40, 7
 LAST_DAY = date(2026, 6, 20)
 HURT_REFRESHES = ("test_histories.py", "test_refresh_faults.py", "test_refresh_killed.py")
-"""Half of the time that all tests take."""
+"""They take about as long as all the rest."""
 
 # A developer's exports must not decide what a test talks to.
 for _name in [name for name in os.environ if name.startswith("DISCOVER_")]:

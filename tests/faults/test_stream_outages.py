@@ -97,7 +97,7 @@ def test_a_broker_that_was_killed_is_waited_for(settings: Settings, broker_servi
         produce(settings, 20, rate=0)
         wait_until(lambda: lag(settings, "dynamodb") == 0 and lag(settings, "lake") == 0)
         producing.start()
-        time.sleep(1)
+        wait_until(lambda: producing.handed_over > 40)
         service(settings, broker_service).kill()
         wait_until(lambda: all(reader.said for reader in readers))
         services.up(settings.home, [broker_service])
@@ -124,11 +124,15 @@ def test_a_producer_is_not_held_up_by_a_broker_that_confirms_nothing(
     settings: Settings, broker_service: str
 ) -> None:
     stop = threading.Event()
+    handed_over: list[int] = []
     with ThreadPoolExecutor(1) as pool:
-        producing = pool.submit(produce, settings, rate=50, stop=stop)
-        time.sleep(1)
+        producing = pool.submit(
+            produce, settings, rate=50, stop=stop, on_progress=handed_over.append
+        )
+        wait_until(lambda: len(handed_over) > 40)
         with frozen(settings, broker_service):
-            time.sleep(0.5)
+            before = len(handed_over)
+            wait_until(lambda: len(handed_over) > before)
             asked = time.monotonic()
             stop.set()
             # What it sent last was not confirmed, and that it says.
@@ -232,10 +236,13 @@ class Producing(threading.Thread):
     def __init__(self, settings: Settings, count: int, rate: float) -> None:
         super().__init__(daemon=True)
         self._settings, self._count, self._rate = settings, count, rate
-        self.sent = 0
+        self.handed_over = self.sent = 0
 
     def run(self) -> None:
-        self.sent = produce(self._settings, self._count, self._rate).sent
+        self.sent = produce(self._settings, self._count, self._rate, on_progress=self._note).sent
+
+    def _note(self, handed_over: int) -> None:
+        self.handed_over = handed_over
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
