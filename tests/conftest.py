@@ -7,15 +7,18 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse import services
 from lakehouse.settings import Settings, load
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+
     from discover.refresh import Report
 
 CUSTOMERS, DAYS, COMPLAINTS, SEED = 60, 20, 40, 7
@@ -40,11 +43,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--broker", choices=("kafka", "apache-kafka"), default="kafka")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers: one hurts refreshes in homes of their own, one does the rest, in their order."""
-    for item in items:
-        group = "refreshes" if item.path.name in HURT_REFRESHES else "rest"
-        item.add_marker(pytest.mark.xdist_group(group))
+class TwoHalves(LoadScopeScheduling):
+    """Two workers: one hurts refreshes in homes of their own, one does the rest, in their order.
+
+    pytest-xdist 3.8's own ``--dist loadgroup`` writes a private name of pytest's that pytest 9.2
+    no longer reads: without an error it deals out tests one by one.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePosixPath(nodeid.partition("::")[0]).name
+        return "refreshes" if file in HURT_REFRESHES else "rest"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TwoHalves:
+    """What deals out the tests where there are workers."""
+    return TwoHalves(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -73,6 +73,7 @@ def test_killed_at_any_moment(story: Story, reader: Reader, whole_run: float, sh
 def test_after_all_kills_one_refresh_ends_where_a_clean_run_does(
     story: Story, reader: Reader, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    assert story.killed >= len(POINTS), "these tests share one home, so they need one worker"
     while story.killed < len(POINTS) + RANDOM_KILLS:
         # Some of the moments came after the end.
         assert story.refresh(seconds=1.0) in (0, -signal.SIGKILL), story.said()
