@@ -98,6 +98,26 @@ def test_the_same_again_is_unchanged(published: Published) -> None:
     assert Versions(published.settings.home).require_current() == before
 
 
+def test_where_nothing_is_new_nothing_heavy_is_imported(published: Published) -> None:
+    """An unchanged refresh runs every few minutes in some places: imports are what it costs."""
+    sources = [
+        f"--source={name}={path}" for name, paths in published.inputs.items() for path in paths
+    ]
+    command = ["discover", "--home", str(published.settings.home), "refresh", "--json", *sources]
+    code = (
+        "import sys\n"
+        f"sys.argv = {command!r}\n"
+        "from discover.cli import main\n"
+        "try: main()\n"
+        "finally: print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["state"] == "unchanged", done.stderr
+    heavy = {"dbt", "great_expectations", "pyspark", "pandas", "superset"}
+    assert heavy.isdisjoint(done.stderr.split())
+    assert "duckdb" in done.stderr.split()
+
+
 def test_a_second_build_parses_nothing_that_is_as_it_was_and_where_it_was(
     published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
