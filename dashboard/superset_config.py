@@ -7,6 +7,7 @@ DISCOVER_SUPERSET_GUEST_SECRET. A missing one stops Superset at the start.
 
 import json
 import os
+import threading
 from pathlib import Path
 
 from superset.utils.log import AbstractEventLogger
@@ -39,6 +40,9 @@ def published_marts():
     return HOME / "versions" / manifest["run_id"] / "marts.duckdb"
 
 
+SETTING = threading.Lock()
+
+
 def DB_CONNECTION_MUTATOR(uri, params, *context):  # noqa: N802, ARG001 - as Superset calls it
     """Point DuckDB connections at the published file, read-only, with every other door shut."""
     if not uri.drivername.startswith("duckdb"):
@@ -47,10 +51,22 @@ def DB_CONNECTION_MUTATOR(uri, params, *context):  # noqa: N802, ARG001 - as Sup
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "enable_external_access": "false",
-        "lock_configuration": "true",
     }
     params["connect_args"] = {"read_only": True, "config": shut}
+    params["pool_events"] = [(shut_the_file_itself, "connect")]
     return uri.set(database=str(published_marts())), params
+
+
+def shut_the_file_itself(connection, _record):
+    """Let nobody open the file, or the log beside it, by its path; no setting opens it again."""
+    cursor = connection.cursor()
+    # Connections of one process to one file share what is set, and what is locked.
+    with SETTING:
+        cursor.execute("SELECT current_setting('lock_configuration')")
+        if not cursor.fetchone()[0]:
+            cursor.execute("SET disabled_filesystems = 'LocalFileSystem'")
+            cursor.execute("SET lock_configuration = true")
+    cursor.close()
 
 
 # A figure must be of the version that is published now, and DuckDB answers in milliseconds.

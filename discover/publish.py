@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -43,7 +44,9 @@ def publish(settings: Settings, run_id: str, inputs: dict[str, str], code: str) 
 
     """
     versions = Versions(settings.home)
-    tables, data_through = _read_candidate(versions.marts_file(run_id), latest_day(settings))
+    tables, data_through = _read_candidate(
+        versions.marts_file(run_id), latest_day(settings), settings.timezone
+    )
     missing = [mart for mart in catalog.MARTS if mart not in tables]
     if missing:
         raise GateFailed(f"the candidate lacks {', '.join(missing)}", "run: discover build")
@@ -85,15 +88,16 @@ class Built:
     def _record(self) -> Path:
         return self.folder / "built.json"
 
-    def record(self, inputs: dict[str, str], code: str) -> None:
-        """Say that this build ended well, and what it was made from."""
-        self._record.write_text(json.dumps({"inputs": inputs, "code": code}))
+    def record(self, inputs: dict[str, str], code: str, base: str | None) -> None:
+        """Say that this build ended well, what it was made from, and on which version."""
+        said = {"inputs": inputs, "code": code, "base": base}
+        self._record.write_text(json.dumps(said))
 
     def publish(self, settings: Settings, run_id: str) -> Manifest:
         """Check the marts once more and make them the version that everyone reads.
 
         Raises:
-            DiscoverError: no build is waiting.
+            DiscoverError: no build is waiting, or another version was published since it began.
             GateFailed: an expectation on the marts does not hold.
 
         """
@@ -101,18 +105,23 @@ class Built:
 
         if not self.exists:
             raise DiscoverError("no build is waiting to be published", "run: discover build")
-        made_from = read_json(self._record)
+        made_from, versions = read_json(self._record), Versions(settings.home)
+        if (now := versions.current_run_id()) != made_from.get("base"):
+            raise DiscoverError(
+                f"{now} was published since this build began: it would take that back",
+                "build again: discover build",
+            )
         checked = check_marts(settings, self.marts_file)
         if not checked.passed:
             names = ", ".join(f"{check.table}: {check.name}" for check in checked.failed[:3])
             raise GateFailed(f"expectations failed: {names}", "see: discover check marts")
-        versions = Versions(settings.home)
         shutil.copyfile(self.marts_file, versions.candidate(run_id))
         shutil.copyfile(
             self.folder / "target" / "semantic_manifest.json",
             versions.semantic_manifest_file(run_id),
         )
         manifest = publish(settings, run_id, made_from["inputs"], made_from["code"])
+        versions.sweep(settings.versions_kept)
         shutil.rmtree(self.folder)
         return manifest
 
@@ -127,8 +136,10 @@ def count_after(marts_file: Path, latest: date) -> int:
     return found
 
 
-def _read_candidate(marts_file: Path, latest: date) -> tuple[dict[str, int], str | None]:
-    """Rows by table, and the last business day that any fact has. Folds the log into the file.
+def _read_candidate(
+    marts_file: Path, latest: date, timezone: str
+) -> tuple[dict[str, int], str | None]:
+    """Rows by table, and the bank's last day that any fact has. Folds the log into the file.
 
     A day after ``latest`` is a slip of some clock and moves nobody's "today", unless all are.
     """
@@ -143,19 +154,25 @@ def _read_candidate(marts_file: Path, latest: date) -> tuple[dict[str, int], str
         if {"fct_atm_transactions", "fct_complaints"} <= set(tables):
             last = connection.execute(
                 "SELECT coalesce(max(day) FILTER (day <= $latest), max(day)) FROM"
-                " (SELECT transaction_date AS day FROM fct_atm_transactions"
-                " UNION ALL SELECT complaint_date FROM fct_complaints)",
-                {"latest": latest},
+                " (SELECT transaction_date AS day FROM fct_atm_transactions UNION ALL"
+                " SELECT cast(timezone($zone, timezone('UTC', occurred_at_utc)) AS date)"
+                " FROM fct_complaints)",
+                {"latest": latest, "zone": timezone},
             ).fetchall()[0][0]
     return tables, last.isoformat() if last else None
 
 
+@functools.cache
 def fingerprint_code(root: Path = REPOSITORY) -> str:
-    """Digest of every file that shapes a published version."""
+    """Digest of every file that shapes a published version, as they were when it was first asked.
+
+    A process that repeats refreshes goes on with the code that it has loaded.
+    """
     digest = hashlib.sha256()
     for name in CODE:
         place = root / name
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.suffix in CODE_SUFFIXES and not BUILT_FOLDERS & set(path.parts):
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+            inside = path.relative_to(root)
+            if path.suffix in CODE_SUFFIXES and BUILT_FOLDERS.isdisjoint(inside.parts):
+                digest.update(str(inside).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -21,7 +21,7 @@ from discover.publish import (
 )
 from lakehouse import catalog
 from lakehouse.clients import lake_answers
-from lakehouse.errors import DiscoverError, GateFailed, InputRejected, ServiceUnavailable
+from lakehouse.errors import DiscoverError, GateFailed, InputRejected
 from lakehouse.landing import batch_ids
 from lakehouse.settings import Settings
 from lakehouse.today import latest_day
@@ -219,19 +219,19 @@ class _Run:
         # A run that was cut after it had published is finished under its own name.
         self.report.run_id = published.run_id
         self.report.tables = published.tables
-        try:
-            self.document(published)
-        except ServiceUnavailable as error:
-            raise ServiceUnavailable(
-                f"version {published.run_id} is published, its documents are not: {error.message}",
-                f"{error.fix}; then refresh again",
-            ) from error
+        self.document(published)
         self.report.state = "published"
 
     def document(self, manifest: Manifest) -> None:
         """Bring S3 and the knowledge base to what a published version says."""
-        self._export(manifest)
-        self._sync()
+        try:
+            self._export(manifest)
+            self._sync()
+        except DiscoverError as error:
+            raise type(error)(
+                f"version {manifest.run_id} is published, its documents are not: {error.message}",
+                f"{error.fix}; then refresh again",
+            ) from error
         done = self.report.documents
         self.versions.publish(
             manifest.model_copy(

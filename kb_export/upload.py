@@ -98,7 +98,10 @@ def ensure_bucket(settings: Settings) -> None:
     try:
         s3.head_bucket(Bucket=catalog.KNOWLEDGE_BASE_BUCKET)
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status >= 500:
+            raise _unavailable(settings) from error
+        if status != 404:
             raise
         if settings.region == "us-east-1":
             s3.create_bucket(Bucket=catalog.KNOWLEDGE_BASE_BUCKET)

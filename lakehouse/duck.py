@@ -132,7 +132,8 @@ def lake_statements(settings: Settings, *, attach: bool) -> list[str]:
 def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
     """Read-only connection on one version's marts, attached as ``marts`` and made current.
 
-    Everything else is shut: no file, no network, no extension, no setting can be changed.
+    Everything else is shut: no file, no network, no extension, no setting can be changed. What
+    doesn't fit into memory isn't spilled to disk but refused.
     """
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -141,6 +142,9 @@ def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
     connection.execute("USE marts")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
+    # Without external access DuckDB still opens the attached file by its path, and writes beside it
+    # the log that the next reader would replay; what is open by now stays open.
+    connection.execute("SET disabled_filesystems = 'LocalFileSystem'")
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -6,6 +6,7 @@ catalogs once: a process of its own serves one lake, and ends with it. Prints it
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -18,9 +19,10 @@ def main() -> None:
     _, port = server.listening_address
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    # Ends when the parent closes it, and when the parent dies.
+    # Ends when the parent closes it, and when the parent dies. At once: what a dead refresh had
+    # begun must not be committed while the next one is at work.
     sys.stdin.read()
-    server.stop()
+    os._exit(0)
 
 
 if __name__ == "__main__":

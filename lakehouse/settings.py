@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     freshness_limits: dict[str, Annotated[int, Field(ge=0)] | None] = Field(
         {}, description='By source, where one differs: JSON such as {"atm": 2, "feedback": null}.'
     )
-    versions_kept: int = Field(5, ge=1)
+    versions_kept: int = Field(
+        5, ge=2, description="At least 2: a reader may be about to open the one before."
+    )
 
     @field_validator("bad_share_limits", "freshness_limits")
     @classmethod

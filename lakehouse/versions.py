@@ -80,6 +80,11 @@ class Versions:
         found = read_json(self.pointer)
         return Manifest(**found) if found else None
 
+    def current_run_id(self) -> str | None:
+        """The run id of the version that everyone reads now."""
+        manifest = self.current()
+        return manifest.run_id if manifest else None
+
     def require_current(self) -> Manifest:
         """The published manifest.
 
@@ -99,15 +104,19 @@ class Versions:
             DiscoverError: no complete version has this run id.
 
         """
-        found = read_json(self.folder / run_id / "manifest.json")
-        if not found:
+        found = next((manifest for manifest in self.all() if manifest.run_id == run_id), None)
+        if found is None:
             raise DiscoverError(f"no version {run_id}", "list them: discover versions")
-        return Manifest(**found)
+        return found
 
     def all(self) -> list[Manifest]:
-        """All complete versions, newest first."""
-        manifests = [Manifest(**read_json(path)) for path in self.folder.glob("*/manifest.json")]
-        return sorted(manifests, key=lambda manifest: manifest.run_id, reverse=True)
+        """All versions that were published and are kept, newest first."""
+        kept = [Manifest(**read_json(path)) for path in self.folder.glob("*/manifest.json")]
+        found = {manifest.run_id: manifest for manifest in kept}
+        # A run that was cut right after it had published hasn't kept its manifest yet.
+        if (current := self.current()) is not None:
+            found.setdefault(current.run_id, current)
+        return sorted(found.values(), key=lambda manifest: manifest.run_id, reverse=True)
 
     def before(self, run_id: str) -> Manifest:
         """The newest version that is older than ``run_id``.
@@ -159,16 +168,28 @@ class Versions:
 
     def publish(self, manifest: Manifest) -> None:
         """Make one complete candidate the version that everyone reads, atomically."""
+        self._keep_current()
         self.marts_file(manifest.run_id).chmod(0o444)
-        if not manifest.pinned:
-            kept = self.folder / manifest.run_id / "manifest.json"
-            _write_atomically(kept, manifest.model_dump())
         _write_atomically(self.pointer, manifest.model_dump())
+        self._keep_current()
+
+    def _keep_current(self) -> None:
+        """Keep the published manifest beside its marts: after it was published, never before.
+
+        A candidate whose run died must not look like a version that one can go back to.
+        """
+        current = self.current()
+        if current is None or current.pinned:
+            return
+        kept = self.folder / current.run_id / "manifest.json"
+        if read_json(kept) != current.model_dump():
+            _write_atomically(kept, current.model_dump())
 
     def rollback(self, run_id: str | None) -> Manifest:
         """Point everyone at an older version; it stays until there is new input or ``--force``.
 
-        Its documents have to be exported again: those in S3 are of the version left.
+        Its documents have to be exported again: those in S3 are of the version left. Who may see
+        which customers counts as new input where it isn't what the older version was built with.
 
         Raises:
             DiscoverError: there is no older version, or none with this run id.
@@ -179,9 +200,14 @@ class Versions:
         if run_id is None and not older:
             raise DiscoverError("there is no older version", "list them: discover versions")
         target = self.get(run_id or older[0])
-        # Inputs of the version rolled back from: only input newer than those ends the pin.
+        self._keep_current()
+        # Data of the version rolled back from: only data newer than those ends the pin. Grants of
+        # the one rolled back to: where others hold now, the next refresh must not find it current.
+        inputs = current.inputs | {
+            name: found for name, found in target.inputs.items() if name == "entitlements"
+        }
         pinned = target.model_copy(
-            update={"pinned": True, "inputs": current.inputs, "documents_complete": False}
+            update={"pinned": True, "inputs": inputs, "documents_complete": False}
         )
         _write_atomically(self.pointer, pinned.model_dump())
         return pinned

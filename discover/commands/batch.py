@@ -25,7 +25,7 @@ from lakehouse import catalog
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import DiscoverError, UsageError
 from lakehouse.settings import Settings
-from lakehouse.versions import Versions
+from lakehouse.versions import Manifest, Versions
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -38,6 +38,9 @@ def register(app: typer.Typer) -> None:
     app.command("diff")(diff_command)
     app.command("rollback")(rollback_command)
     app.command("sql")(sql_command)
+
+
+CLOCK_CHECK_SECONDS = 30
 
 
 def refresh_command(
@@ -75,21 +78,42 @@ def _repeat(once: Callable[[], int], every: timedelta) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     due = datetime.now(UTC)
-    # Words that are off are told before anybody relies on it.
-    code = once()
+    is_first = True
     while True:
+        try:
+            code = once()
+        except DiscoverError as error:
+            # Words that are off are told before anybody relies on it.
+            if is_first and isinstance(error, UsageError):
+                raise
+            # What is away now may be back by the next run.
+            code = error.exit_code
+            progress.print("[red]error:[/red]", escape(str(error)))
+        except Exception as error:  # noqa: BLE001 - the disk may have room again by the next run
+            code = 1
+            progress.print("[red]error:[/red]", escape(f"{type(error).__name__}: {error}"))
+        is_first = False
         coming = after(due, datetime.now(UTC), every, random.random())
         due = coming.due
         if coming.missed and not stopping.is_set():
             progress.print(f"{coming.missed} missed meanwhile; making up for it now")
-        if stopping.wait(coming.wait.total_seconds()):
+        if _waited_in_vain(stopping, coming.wait):
             return code
-        try:
-            code = once()
-        except DiscoverError as error:
-            # What is away now may be back by the next run.
-            code = error.exit_code
-            progress.print("[red]error:[/red]", escape(str(error)))
+
+
+def _waited_in_vain(stopping: threading.Event, wait: timedelta) -> bool:
+    """Wait by both clocks, whichever comes first; whether it was told to stop meanwhile.
+
+    The clock that only waiting drives stands still while the machine sleeps.
+    """
+    ends = datetime.now(UTC) + wait
+    left = wait.total_seconds()
+    while left > 0:
+        step = min(left, CLOCK_CHECK_SECONDS)
+        if stopping.wait(step):
+            return True
+        left = min(left - step, (ends - datetime.now(UTC)).total_seconds())
+    return stopping.is_set()
 
 
 def _refresh_once(
@@ -121,6 +145,8 @@ def _refresh_once(
         print_json(report.to_json())
     else:
         print_summary(report)
+        if report.state == "unchanged":
+            _say_which(Versions(current.home).require_current())
     return report.exit_code
 
 
@@ -236,12 +262,13 @@ def diff_command(
     if as_json:
         print_json(plain(found.to_json()))
     else:
+        ages = [versions.get(run_id).age(datetime.now(UTC)) for run_id in (older, newer)]
+        out.print(f"{older}, {ages[0]} → {newer}, {ages[1]}")
         print_difference(found)
 
 
 def print_difference(found: Any) -> None:
     """What moved, for a person; what didn't is left out."""
-    out.print(f"{found.before} → {found.after}")
     if found.equal:
         out.print("equal: every mart has the same rows")
     moved = [metric for metric in found.metrics if metric.before != metric.after]
@@ -345,7 +372,11 @@ def sql_command(
         for row in rows:
             table.add_row(*("" if value is None else escape(str(value)) for value in row))
         out.print(table)
-        out.print(f"version {manifest.run_id}, {manifest.age(datetime.now(UTC))}", style="dim")
+        _say_which(manifest)
+
+
+def _say_which(manifest: Manifest) -> None:
+    out.print(f"version {manifest.run_id}, {manifest.age(datetime.now(UTC))}", style="dim")
 
 
 def plain(value: Any) -> Any:

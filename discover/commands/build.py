@@ -45,7 +45,7 @@ def build_command(
     work_dir = built_folder(current.home)
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
-    marts_file = _copy_of_published(current.home, work_dir)
+    marts_file, base = _copy_of_published(current.home, work_dir)
     with progress.status("dbt build"):
         if args:
             build_views(current, marts_file=marts_file, work_dir=work_dir)
@@ -71,7 +71,7 @@ def build_command(
             f"dbt: {len(report.failures)} failed, first {report.failures[0]}",
             f"see {work_dir}/logs",
         )
-    Built(work_dir).record(*_fingerprints(current, partial=bool(args)))
+    Built(work_dir).record(*_fingerprints(current, partial=bool(args)), base)
     progress.print("next: discover check marts, discover publish")
 
 
@@ -98,13 +98,14 @@ def _fingerprints(current: Settings, *, partial: bool) -> tuple[dict[str, str], 
     return inputs, fingerprint_code()
 
 
-def _copy_of_published(home: Path, work_dir: Path) -> Path:
+def _copy_of_published(home: Path, work_dir: Path) -> tuple[Path, str | None]:
+    """The file to build in, and the version that it is a copy of."""
     versions = Versions(home)
-    published = versions.current()
+    published = versions.current_run_id()
     marts_file = work_dir / "marts.duckdb"
     if published is not None:
-        shutil.copyfile(versions.marts_file(published.run_id), marts_file)
-    return marts_file
+        shutil.copyfile(versions.marts_file(published), marts_file)
+    return marts_file, published
 
 
 def _server(site: Path, port: int) -> ThreadingHTTPServer:

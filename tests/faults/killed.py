@@ -63,12 +63,12 @@ class Reader(threading.Thread):
         while not self._over.wait(self.pause):
             try:
                 found = deliveries.read(self.home)
+                number = deliveries.number_of(found[1]) if found else None
             except Exception as error:  # noqa: BLE001 - whatever a reader meets counts
                 self.mixes.append(repr(error))
                 continue
             if found is None:
                 continue
-            number = deliveries.number_of(found[1])
             if number is None:
                 self.mixes.append(found)
             else:

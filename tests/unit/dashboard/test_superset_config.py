@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from lakehouse.settings import REPOSITORY, Settings
@@ -75,6 +76,36 @@ def test_each_connection_opens_the_version_that_is_published_then(
     assert before == str(bank.home / "versions" / "20261102T000000Z" / "marts.duckdb")
     (bank.home / "published.json").write_text(json.dumps({"run_id": "next"}))
     assert opened() == str(bank.home / "versions" / "next" / "marts.duckdb")
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "COPY (SELECT from_hex('00') AS log) TO '{file}.wal' (FORMAT blob)",
+        "SELECT * FROM read_blob('{file}')",
+        "SELECT * FROM '/etc/passwd'",
+        "SET disabled_filesystems = ''",
+        "DELETE FROM dim_customers",
+    ],
+)
+def test_what_superset_opens_is_a_closed_room(
+    environment: pytest.MonkeyPatch, bank: Settings, escape: str
+) -> None:
+    environment.setenv("DISCOVER_HOME", str(bank.home))
+    url, params = config()["DB_CONNECTION_MUTATOR"](Url("duckdb"), {}, None, None, None)
+    ((on_connect, event),) = params["pool_events"]
+    assert event == "connect"
+    folder = Path(url.database).parent
+    before = sorted(folder.iterdir())
+    # Twice: the connections of one process share one database.
+    with duckdb.connect(url.database, **params["connect_args"]) as first:
+        on_connect(first, None)
+        with duckdb.connect(url.database, **params["connect_args"]) as second:
+            on_connect(second, None)
+            assert second.execute("SELECT count(*) FROM dim_customers").fetchone()
+            with pytest.raises(duckdb.Error):
+                second.execute(escape.format(file=url.database))
+    assert sorted(folder.iterdir()) == before
 
 
 def test_other_databases_are_left_alone(environment: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -57,6 +58,41 @@ def test_a_failed_run_does_not_end_a_repeating_refresh() -> None:
 
     assert batch._repeat(once, timedelta(milliseconds=10)) == 0
     assert len(ran) == 3
+
+
+@pytest.mark.parametrize("fails_in", [1, 2])
+@pytest.mark.parametrize("error", [ServiceUnavailable("the lake is away", "wait"), OSError(28)])
+def test_whatever_a_run_fails_of_the_next_one_comes(fails_in: int, error: Exception) -> None:
+    ran: list[int] = []
+
+    def once() -> int:
+        ran.append(1)
+        if len(ran) == fails_in:
+            raise error
+        if len(ran) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    assert batch._repeat(once, timedelta(milliseconds=10)) == 0
+    assert len(ran) == 3
+
+
+def test_a_machine_that_slept_has_not_to_wait_as_long_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waits doesn't run while the machine sleeps, the wall's clock does."""
+
+    class Wall(datetime):
+        times = iter([DUE, DUE + HOUR])
+
+        @classmethod
+        def now(cls, _zone: object = None) -> datetime:  # type: ignore[override]
+            return next(cls.times)
+
+    monkeypatch.setattr(batch, "datetime", Wall)
+    monkeypatch.setattr(batch, "CLOCK_CHECK_SECONDS", 0.01)
+    assert not batch._waited_in_vain(threading.Event(), HOUR)
+    assert next(Wall.times, None) is None
 
 
 def test_words_that_are_off_end_it_at_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from expectations.figures import Figure, Measured, judge, measure
 from expectations.freshness import ages, falls_back
-from expectations.marts import figures_of, row_losses
+from expectations.marts import figures_of, orphan_shares, row_losses
 from expectations.report import KEYS_SHOWN, Check
 from lakehouse import catalog
 from lakehouse.errors import GateFailed
@@ -266,6 +266,17 @@ def test_how_many_rows_may_be_orphans_is_said_by_source(bank: duckdb.DuckDBPyCon
     assert tables_over_the_limit(lenient) == {"fct_loans"}
     strict = Settings(bad_share_limit=0.5, bad_share_limits={"atm": 0.33})
     assert tables_over_the_limit(strict) == {"fct_atm_transactions"}
+
+
+def test_who_left_long_ago_does_not_stop_a_refresh(bank: duckdb.DuckDBPyConnection) -> None:
+    bank.execute("UPDATE fct_atm_transactions SET customer_id = 9 WHERE transaction_id = 'c'")
+    before = publish(bank)
+    shares = orphan_shares(bank, before)
+    assert shares == {"fct_loans": 0, "fct_atm_transactions": pytest.approx(1 / 3)}
+    name = "fct_atm_transactions: share of rows of unknown customers"
+    assert name not in out_of_limits(measure(bank, figures_of(Settings(), shares)))
+    bank.execute("UPDATE fct_atm_transactions SET customer_id = 9 WHERE transaction_id = 'b'")
+    assert name in out_of_limits(measure(bank, figures_of(Settings(), shares)))
 
 
 def test_a_mart_that_lost_too_many_of_its_published_rows_is_not_published(

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 from obstore.store import MemoryStore
 
 from kb_export import rows, upload
 from kb_export.upload import customer_paths, export_to
 from lakehouse import catalog
+from lakehouse.errors import ServiceUnavailable
+from lakehouse.settings import load
 
 DOCUMENTS = 5 + 5
 """Customers and portfolio topics."""
@@ -195,3 +199,16 @@ def test_the_document_command_prints_the_exported_bytes(make_marts, settings, pu
     assert facts is not None
     assert customer_objects(facts) == {path: _bodies(store)[path] for path in customer_paths(11)}
     assert published_facts(settings, 12) is None
+
+
+def test_a_bucket_that_answers_with_500_is_a_service_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def head_bucket(self, **_: object) -> None:
+            raise ClientError({"ResponseMetadata": {"HTTPStatusCode": 500}}, "HeadBucket")
+
+    monkeypatch.setattr(upload, "require_own", lambda *_: None)
+    monkeypatch.setattr(upload.clients, "knowledge_base_s3", lambda _: Failing())
+    with pytest.raises(ServiceUnavailable, match="does not answer"):
+        upload.ensure_bucket(load(tmp_path, "local"))

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
+from lakehouse import versions as versions_module
 from lakehouse.duck import connect_published
 from lakehouse.errors import DiscoverError
 from lakehouse.versions import Manifest, Versions
@@ -180,13 +183,62 @@ def test_the_lock_of_a_killed_process_is_free_and_only_one_of_many_gets_it(tmp_p
         "DELETE FROM dim_customers",
         "CREATE TABLE more AS SELECT 1",
         "SELECT * FROM glob('/etc/*')",
+        # The file itself stays attached, and DuckDB lets its path and its log's through.
+        "SELECT * FROM read_blob('{file}')",
+        "COPY (SELECT 1) TO '{file}' (FORMAT csv, USE_TMP_FILE false)",
+        "COPY (SELECT from_hex('00') AS log) TO '{file}.wal' (FORMAT blob)",
+        "ATTACH '{file}' AS once_more",
     ],
 )
 def test_a_published_file_is_a_closed_room(tmp_path: Path, escape: str) -> None:
     versions = Versions(tmp_path)
     publish(versions, "1", rows=1)
-    with connect_published(versions.marts_file("1")) as connection, pytest.raises(duckdb.Error):
-        connection.execute(escape)
+    file = versions.marts_file("1")
+    before = {path: path.read_bytes() for path in file.parent.iterdir()}
+    with connect_published(file) as connection, pytest.raises(duckdb.Error):
+        connection.execute(escape.format(file=file))
+    assert {path: path.read_bytes() for path in file.parent.iterdir()} == before
+
+
+def test_a_candidate_whose_run_died_is_no_version_to_go_back_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions, written = Versions(tmp_path), versions_module._write_atomically
+
+    def dies_at(number: int) -> Callable[..., None]:
+        left = [number]
+
+        def write(*arguments: Any) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+            written(*arguments)
+
+        return write
+
+    publish(versions, "1", rows=1)
+    for run_id, step in (("2", 1), ("3", 2)):
+        monkeypatch.setattr(versions_module, "_write_atomically", dies_at(step))
+        with pytest.raises(KeyboardInterrupt):
+            publish(versions, run_id, rows=2)
+    monkeypatch.undo()
+    # The second was cut before it was published, the third right after.
+    assert versions.require_current().run_id == "3"
+    assert [manifest.run_id for manifest in versions.all()] == ["3", "1"]
+    assert versions.get("3").run_id == "3"
+    publish(versions, "4", rows=2)
+    assert [manifest.run_id for manifest in versions.all()] == ["4", "3", "1"]
+    assert versions.sweep(5) == ["2"]
+    assert versions.rollback(None).run_id == "3"
+
+
+def test_grants_that_are_not_those_of_the_version_rolled_back_to_are_new_input(
+    tmp_path: Path,
+) -> None:
+    versions = Versions(tmp_path)
+    publish(versions, "1", rows=1, atm="a", entitlements="wide")
+    publish(versions, "2", rows=2, atm="b", entitlements="narrow")
+    assert versions.rollback("1").inputs == {"atm": "b", "entitlements": "wide"}
 
 
 def test_a_run_id_is_above_all_others_though_the_clock_went_back(tmp_path: Path) -> None:
