@@ -61,7 +61,7 @@ class TableMoved:
 
 @dataclass(frozen=True)
 class CustomerMoved:
-    """One customer who came, left, or has other values; named by id alone."""
+    """One customer who came, left, or has other values; named by id."""
 
     customer_id: int
     state: str

@@ -68,15 +68,16 @@ def refresh_command(
 def _repeat(once: Callable[[], int], every: timedelta) -> int:
     """Run again and again until told to end; the exit code of the last run."""
     stopping = threading.Event()
+    before: dict[int, Any] = {}
 
     def stop(number: int, _frame: object) -> None:
         stopping.set()
         # A second one doesn't wait.
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, before[number])
         progress.print("ends after this run; once more to stop at once")
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        before[number] = signal.signal(number, stop)
     due = datetime.now(UTC)
     is_first = True
     while True:
@@ -126,7 +127,6 @@ def _refresh_once(
 ) -> int:
     from discover.refresh import Report, inputs_in, refresh
 
-    paths: dict[str, list[str]] = inputs_in(folder) if folder else {}
     named: dict[str, list[str]] = {}
     for word in sources:
         name, equals, path = word.partition("=")
@@ -136,6 +136,7 @@ def _refresh_once(
             )
         named.setdefault(name, []).append(path)
     try:
+        paths = inputs_in(folder) if folder else {}
         report = refresh(current, paths | named, force=force, full=full, on_stage=print_stage)
     except DiscoverError as error:
         if as_json and not isinstance(error, UsageError):
@@ -223,6 +224,7 @@ def versions_command(as_json: AsJson = False) -> None:
         manifest.model_dump()
         | {
             "current": current is not None and manifest.run_id == current.run_id,
+            "pinned": current is not None and current.pinned and manifest.run_id == current.run_id,
             "age": manifest.age(now),
         }
         for manifest in versions.all()
@@ -237,7 +239,8 @@ def versions_command(as_json: AsJson = False) -> None:
             f"{'→' if row['current'] else ' '} {row['run_id']}  {row['age']:>14}"
             f"  through {row['data_through']}"
             f"  {row['tables']['dim_customers']:>9,} customers"
-            f"  {row['tables']['fct_atm_transactions']:>11,} transactions",
+            f"  {row['tables']['fct_atm_transactions']:>11,} transactions"
+            f"{'  rolled back to: stays until new input' if row['pinned'] else ''}",
         )
 
 

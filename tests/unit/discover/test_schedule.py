@@ -77,6 +77,20 @@ def test_whatever_a_run_fails_of_the_next_one_comes(fails_in: int, error: Except
     assert len(ran) == 3
 
 
+def test_who_asks_twice_does_not_wait_for_the_run_to_end() -> None:
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    def once() -> int:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the second one was not heard")
+
+    signal.signal(signal.SIGTERM, end)
+    with pytest.raises(SystemExit, match="143"):
+        batch._repeat(once, timedelta(milliseconds=10))
+
+
 def test_a_machine_that_slept_has_not_to_wait_as_long_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
