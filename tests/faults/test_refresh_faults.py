@@ -15,13 +15,14 @@ import pytest
 import lakehouse.landing
 import lakehouse.versions
 from chat.answer import ask
-from discover.refresh import refresh
+from discover.refresh import refresh, rollback
 from lakehouse import services
 from lakehouse.errors import DiscoverError, ServiceUnavailable
 from lakehouse.settings import Settings, load
 from lakehouse.versions import Versions
 from tests.faults import deliveries, faulty_s3
 from tests.faults.faulty_s3 import Fault
+from tests.faults.killed import documents
 
 
 class Story:
@@ -89,6 +90,43 @@ def test_a_store_that_fails_for_good_stops_the_run(story: Story) -> None:
                 story.refresh(through(impatient, store))
             assert store.faults > 0, (fault, first)
         assert story.version() == published
+    story.must_go_on(published)
+
+
+def test_a_knowledge_base_that_fails_leaves_the_version_and_is_made_up_for(story: Story) -> None:
+    assert story.settings.knowledge_base_endpoint
+    story.number += 1
+    delivered = deliveries.write(story.folder, story.number)
+    for first in (4, 1):
+        with faulty_s3.before(story.settings.knowledge_base_endpoint) as store:
+            store.fault_of = lambda n, first=first: "error" if n >= first else None
+            failing = story.settings.model_copy(update={"knowledge_base_endpoint": store.endpoint})
+            with pytest.raises(ServiceUnavailable, match="is published, its documents are not"):
+                refresh(failing, delivered)
+            assert store.faults > 0
+    assert story.version() == story.number
+    assert not Versions(story.settings.home).require_current().documents_complete
+    same = refresh(story.settings, delivered)
+    assert (same.state, same.run_id) == ("published", story_run(story))
+    assert Versions(story.settings.home).require_current().documents_complete
+
+
+def test_a_rollback_takes_the_documents_along_and_lasts_until_something_is_new(
+    story: Story,
+) -> None:
+    before, older = documents(story.settings), story_run(story)
+    published = story.number
+    assert story.refresh() == "published"
+    left = story_run(story)
+    assert documents(story.settings) != before
+    assert rollback(story.settings, None).run_id == older
+    assert story.version() == published
+    assert documents(story.settings) == before
+    assert (
+        refresh(story.settings, deliveries.write(story.folder, story.number)).state == "unchanged"
+    )
+    assert story_run(story) == older
+    assert left in {manifest.run_id for manifest in Versions(story.settings.home).all()}
     story.must_go_on(published)
 
 
