@@ -49,6 +49,7 @@ class Report:
     """What one refresh did; :meth:`to_json` is the contract of ``refresh --json``."""
 
     run_id: str
+    """Of the version that it published, or found to be current; of a run that stopped, its own."""
     state: str = "stopped"
     stages: list[Stage] = field(default_factory=list)
     quarantined: int = 0
@@ -206,7 +207,7 @@ class _Run:
         elif published.documents_complete:
             # Of a source that brings nothing new any more, nothing else would tell.
             self._check_freshness()
-            self.report.state = "unchanged"
+            self.report.state, self.report.run_id = "unchanged", published.run_id
             self.report.tables = published.tables
             self._count_orphans(published.run_id)
             self.report.documents = {

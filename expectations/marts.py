@@ -194,7 +194,8 @@ def row_losses(published: Mapping[str, int], limit: float) -> list[Figure]:
             table,
             f"SELECT greatest(0, 1 - count(*) / {published[table]}) FROM {table}",
             maximum=limit,
-            note="where that is meant: DISCOVER_ROW_LOSS_LIMIT=1 discover refresh",
+            note=f"at most {limit:.4g}; where that is meant:"
+            " DISCOVER_ROW_LOSS_LIMIT=1 discover refresh",
             key=catalog.MART_KEYS[table],
             at_fault=f"SELECT * FROM published.main.{table}"
             f" ANTI JOIN {table} USING ({', '.join(catalog.MART_KEYS[table])})",
@@ -259,6 +260,8 @@ def _orphans(table: str, limit: float) -> Figure:
         table,
         _orphan_share("", table),
         maximum=limit,
+        note=f"at most {limit:.4g}; where that is meant:"
+        " DISCOVER_BAD_SHARE_LIMIT=1 discover refresh",
         key=tuple(dict.fromkeys(("customer_id", *catalog.MART_KEYS[table]))),
         at_fault=f"SELECT * FROM {table} ANTI JOIN dim_customers USING (customer_id)",
     )

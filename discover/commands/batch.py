@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import random
@@ -9,7 +10,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from discover.context import settings
+from discover.land_report import visible
 from discover.schedule import after
 from lakehouse import catalog
 from lakehouse.console import out, print_json, progress
@@ -81,6 +83,7 @@ def _repeat(once: Callable[[], int], every: timedelta) -> int:
     due = datetime.now(UTC)
     is_first = True
     while True:
+        progress.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", style="dim")
         try:
             code = once()
         except DiscoverError as error:
@@ -146,8 +149,9 @@ def _refresh_once(
         print_json(report.to_json())
     else:
         print_summary(report)
-        if report.state == "unchanged":
-            _say_which(Versions(current.home).require_current())
+        served = Versions(current.home).current()
+        if report.state != "published" and served is not None:
+            _say_which(served)
     return report.exit_code
 
 
@@ -259,7 +263,11 @@ def diff_command(
 
     current = settings()
     versions = Versions(current.home)
-    newer = run_b or versions.require_current().run_id
+    published = versions.require_current()
+    newer = run_b or published.run_id
+    if run_a is None and run_b is None and published.pinned:
+        # What the rollback took back.
+        run_a = versions.all()[0].run_id
     older = run_a or versions.before(newer).run_id
     found = diff(current.home, older, newer, customers)
     if as_json:
@@ -319,7 +327,7 @@ def rollback_command(
     run_id: Annotated[str | None, typer.Argument(help="Default: the version before.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve an older version; it stays until there is new input, or ``refresh --force``."""
+    """Serve an older version; it stays until new input, ``refresh --force`` or ``--full``."""
     from discover.refresh import rollback
 
     manifest = rollback(settings(), run_id, on_stage=print_stage)
@@ -344,9 +352,11 @@ def sql_command(
 
     from lakehouse.duck import connect_published
 
+    if as_json and as_csv:
+        raise UsageError("--json and --csv", "name one of them")
     versions = Versions(settings().home)
     manifest = versions.get(version) if version else versions.require_current()
-    with connect_published(versions.marts_file(manifest.run_id)) as connection:
+    with _ended_at_once(), connect_published(versions.marts_file(manifest.run_id)) as connection:
         try:
             statements = connection.extract_statements(query)
             if len(statements) != 1:
@@ -373,13 +383,34 @@ def sql_command(
     else:
         table = Table(*map(escape, columns))
         for row in rows:
-            table.add_row(*("" if value is None else escape(str(value)) for value in row))
+            table.add_row(
+                *("" if value is None else escape(_on_a_terminal(value)) for value in row)
+            )
         out.print(table)
         _say_which(manifest)
 
 
 def _say_which(manifest: Manifest) -> None:
-    out.print(f"version {manifest.run_id}, {manifest.age(datetime.now(UTC))}", style="dim")
+    """Of which version figures are, and how old it is."""
+    back = "; rolled back to, until there is new input or refresh --force" * manifest.pinned
+    out.print(f"version {manifest.run_id}, {manifest.age(datetime.now(UTC))}{back}", style="dim")
+
+
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Leave signals to the system: the engine doesn't look up, and nothing has to be tidied."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_a_terminal(value: object) -> str:
+    """A value's text, without the characters that a terminal would obey."""
+    return "\n".join(map(visible, str(value).split("\n")))
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from discover.build import PROJECT, build
@@ -23,6 +24,9 @@ from lakehouse.versions import Versions
 
 if TYPE_CHECKING:
     from tests.conftest import Published
+
+
+DISCOVER = Path(sys.executable).with_name("discover")
 
 
 def query(published: Published, sql: str) -> list[tuple]:
@@ -93,6 +97,7 @@ def test_the_same_again_is_unchanged(published: Published) -> None:
     before = Versions(published.settings.home).require_current()
     report = refresh(published.settings, published.inputs)
     assert report.state == "unchanged"
+    assert report.run_id == before.run_id
     assert report.documents["puts"] == 0
     assert report.orphans == published.report.orphans
     assert Versions(published.settings.home).require_current() == before
@@ -116,6 +121,34 @@ def test_where_nothing_is_new_nothing_heavy_is_imported(published: Published) ->
     imported = set(done.stderr.splitlines()[-1].split())
     assert imported.isdisjoint({"dbt", "great_expectations", "pyspark", "pandas", "superset"})
     assert "duckdb" in imported
+
+
+def test_a_query_that_goes_on_for_long_ends_when_it_is_told_to(published: Published) -> None:
+    long = "SELECT count(*) FROM range(100000000000) AS t (i) WHERE hash(i) = 1"
+    asking = subprocess.Popen(
+        [str(DISCOVER), "sql", long, "--home", str(published.settings.home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        # What comes before the query takes less.
+        while psutil.Process(asking.pid).cpu_times().user < 5:
+            assert asking.poll() is None, asking.communicate()
+            time.sleep(0.1)
+        asking.terminate()
+        asking.communicate(timeout=30)
+    finally:
+        asking.kill()
+    assert asking.returncode == -signal.SIGTERM
+
+
+def test_what_a_terminal_would_obey_is_spelled_out(published: Published) -> None:
+    command = [str(DISCOVER), "sql", "SELECT chr(27) || '[31mred' AS x"]
+    done = subprocess.run(
+        [*command, "--home", str(published.settings.home)], capture_output=True, check=True
+    )
+    assert b"<U+001B>[31mred" in done.stdout
+    assert b"\x1b[31mred" not in done.stdout
 
 
 def test_a_second_build_parses_nothing_that_is_as_it_was_and_where_it_was(
@@ -193,7 +226,7 @@ def test_a_refresh_that_is_told_to_end_leaves_neither_lock_nor_candidate(
     folders = set(versions.folder.iterdir())
     refreshing = subprocess.Popen(
         [
-            str(Path(sys.executable).with_name("discover")),
+            str(DISCOVER),
             *("refresh", "--force", "--json", "--home", str(published.settings.home)),
         ],
         stdout=subprocess.PIPE,
