@@ -48,9 +48,9 @@ in all: those that were not hit in time came to their end. Meanwhile {readers} r
 home opened the published version {reads:,} times in all and saw {states} states.
 
 A **mix** is whatever a reader meets that isn't exactly one delivery's figures in all marts, or an \
-error. **End**: after a home's last kill one refresh, then a full one, beside a clean home that got \
-all deliveries at once; all rows of all marts and all documents are compared. It took {minutes} \
-minutes. `make bench ONLY=kill`; the deliveries and the points: `tests/faults`."""
+error. **End**: after a home's last kill one refresh, then a full one, beside a clean home that \
+got all deliveries at once; all rows of all marts and all documents are compared. It took \
+{minutes} minutes. `make bench ONLY=kill`; the deliveries and the points: `tests/faults`."""
 
 
 @dataclass
