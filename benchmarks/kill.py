@@ -156,10 +156,10 @@ def _tell(
             killed = sum(each.killed.total() for each in homes)
             mixes = sum(each.mixes.total() for each in homes)
             sys.stderr.write(f"\r{killed} killed, {mixes} mixes")
-        if not all(reader.is_alive() and len(reader.seen) > 1 for reader in readers):
-            raise RuntimeError("a reader has ended, or saw one state alone: it can't tell of mixes")
         told.refreshes = story.number
         told.unlike = unlike_a_clean_run(story, clean.settings, clean.home / "story")
+        if not all(reader.is_alive() and len(reader.seen) > 1 for reader in readers):
+            raise RuntimeError("a reader has ended, or saw one state alone: it can't tell of mixes")
     for reader in readers:
         told.met += reader.mixes
         told.reads += sum(reader.seen.values()) + len(reader.mixes)
