@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from discover.context import take_global_options
 from lakehouse.clients import lake_answers
 from lakehouse.console import progress, tolerate_narrow_terminals
-from lakehouse.errors import DiscoverError
+from lakehouse.errors import DiscoverError, in_one_line
 
 if TYPE_CHECKING:
     from typer._click import Command, Context
@@ -112,8 +112,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
         if debug:
             traceback.print_exc()
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        _say(f"{type(error).__name__}: {reason} — run again with --debug for the traceback")
+        _say(f"{in_one_line(error)} — run again with --debug for the traceback")
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, before)

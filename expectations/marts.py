@@ -54,10 +54,6 @@ def figures_of(
         orphans: share of rows of unknown customers in the published version, by mart.
 
     """
-
-    def limit(table: str, source: str) -> float:
-        return orphans.get(table, 0.0) + settings.bad_share_limit_of(source)
-
     customers, credit, loans, transactions, complaints = (
         f"{catalog.TABLE_BUCKET}.{table.identifier}" for table in catalog.RAW_TABLES
     )
@@ -122,7 +118,7 @@ def figures_of(
                 for table in (loans, "fct_loans")
             ],
         ),
-        _orphans("fct_loans", limit("fct_loans", catalog.LOANS.source)),
+        _orphans("fct_loans", catalog.LOANS.source, settings, orphans),
         _key("fct_atm_transactions"),
         _differing(
             "months and types whose totals differ from raw",
@@ -137,9 +133,7 @@ def figures_of(
                 for table in (transactions, "fct_atm_transactions")
             ],
         ),
-        _orphans(
-            "fct_atm_transactions", limit("fct_atm_transactions", catalog.TRANSACTIONS.source)
-        ),
+        _orphans("fct_atm_transactions", catalog.TRANSACTIONS.source, settings, orphans),
         _differing(
             "dates and types whose totals differ from fct_atm_transactions",
             "fct_atm_daily",
@@ -253,15 +247,16 @@ def _orphan_share(place: str, table: str) -> str:
     )
 
 
-def _orphans(table: str, limit: float) -> Figure:
+def _orphans(table: str, source: str, settings: Settings, published: Mapping[str, float]) -> Figure:
     """Share of rows whose customer core banking does not know: kept, counted, and limited."""
+    limit = published.get(table, 0.0) + settings.bad_share_limit_of(source)
     return Figure(
         "share of rows of unknown customers",
         table,
         _orphan_share("", table),
         maximum=limit,
         note=f"at most {limit:.4g}; where that is meant:"
-        " DISCOVER_BAD_SHARE_LIMIT=1 discover refresh",
+        f" DISCOVER_BAD_SHARE_LIMITS='{{{{\"{source}\": 1}}}}' discover refresh",
         key=tuple(dict.fromkeys(("customer_id", *catalog.MART_KEYS[table]))),
         at_fault=f"SELECT * FROM {table} ANTI JOIN dim_customers USING (customer_id)",
     )

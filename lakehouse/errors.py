@@ -17,6 +17,12 @@ class DiscoverError(Exception):
         return f"{self.message} — {self.fix}" if self.fix else self.message
 
 
+def in_one_line(error: Exception) -> str:
+    """What an error that nobody foresaw says: its type, and the first line of its message."""
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said.splitlines()[0] if said else 'no message'}"
+
+
 class UsageError(DiscoverError):
     """The command's words are off."""
 

@@ -25,9 +25,12 @@ from discover.land_report import visible
 from discover.schedule import after
 from lakehouse import catalog
 from lakehouse.console import out, print_json, progress
-from lakehouse.errors import DiscoverError, UsageError
+from lakehouse.errors import DiscoverError, UsageError, in_one_line
 from lakehouse.settings import Settings
 from lakehouse.versions import Manifest, Versions
+
+CLOCK_CHECK_SECONDS = 30
+"""How long a repeating refresh waits before it looks at the wall's clock again."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -40,9 +43,6 @@ def register(app: typer.Typer) -> None:
     app.command("diff")(diff_command)
     app.command("rollback")(rollback_command)
     app.command("sql")(sql_command)
-
-
-CLOCK_CHECK_SECONDS = 30
 
 
 def refresh_command(
@@ -95,17 +95,17 @@ def _repeat(once: Callable[[], int], every: timedelta) -> int:
             progress.print("[red]error:[/red]", escape(str(error)))
         except Exception as error:  # noqa: BLE001 - the disk may have room again by the next run
             code = 1
-            progress.print("[red]error:[/red]", escape(f"{type(error).__name__}: {error}"))
+            progress.print("[red]error:[/red]", escape(in_one_line(error)))
         is_first = False
         coming = after(due, datetime.now(UTC), every, random.random())
         due = coming.due
         if coming.missed and not stopping.is_set():
             progress.print(f"{coming.missed} missed meanwhile; making up for it now")
-        if _waited_in_vain(stopping, coming.wait):
+        if _stopped_while_waiting(stopping, coming.wait):
             return code
 
 
-def _waited_in_vain(stopping: threading.Event, wait: timedelta) -> bool:
+def _stopped_while_waiting(stopping: threading.Event, wait: timedelta) -> bool:
     """Wait by both clocks, whichever comes first; whether it was told to stop meanwhile.
 
     The clock that only waiting drives stands still while the machine sleeps.

@@ -13,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from discover.build import PROJECT, build
@@ -121,25 +120,6 @@ def test_where_nothing_is_new_nothing_heavy_is_imported(published: Published) ->
     imported = set(done.stderr.splitlines()[-1].split())
     assert imported.isdisjoint({"dbt", "great_expectations", "pyspark", "pandas", "superset"})
     assert "duckdb" in imported
-
-
-def test_a_query_that_goes_on_for_long_ends_when_it_is_told_to(published: Published) -> None:
-    long = "SELECT count(*) FROM range(100000000000) AS t (i) WHERE hash(i) = 1"
-    asking = subprocess.Popen(
-        [str(DISCOVER), "sql", long, "--home", str(published.settings.home)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        # What comes before the query takes less.
-        while psutil.Process(asking.pid).cpu_times().user < 5:
-            assert asking.poll() is None, asking.communicate()
-            time.sleep(0.1)
-        asking.terminate()
-        asking.communicate(timeout=30)
-    finally:
-        asking.kill()
-    assert asking.returncode == -signal.SIGTERM
 
 
 def test_what_a_terminal_would_obey_is_spelled_out(published: Published) -> None:

@@ -1,8 +1,11 @@
 """Global options stand anywhere; values print as the contract says."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -10,15 +13,18 @@ from datetime import date, timedelta
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from discover import cli
 from discover.cli import COMMANDS
 from discover.commands.batch import parse_interval, plain
 from discover.context import take_global_options
+from lakehouse import duck
 from lakehouse.errors import UsageError
 from lakehouse.settings import REPOSITORY
 from lakehouse.versions import Manifest, Versions
@@ -217,3 +223,42 @@ def test_a_store_that_fails_is_a_service_that_is_away(
     said = capsys.readouterr().err
     assert "the object store failed: Generic S3 error: 500" in said
     assert "Debug" not in said
+
+
+def test_a_query_leaves_signals_to_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine computes without a look at them: a handler of ours would wait for its end."""
+
+    class Engine:
+        description = (("x",),)
+        heard: ClassVar[list[object]] = []
+
+        def __enter__(self) -> Engine:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def extract_statements(self, query: str) -> list[str]:
+            return [query]
+
+        def execute(self, _: str) -> Engine:
+            self.heard += [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+            return self
+
+        def fetchall(self) -> list[tuple[int]]:
+            return [(1,)]
+
+    manifest = Manifest(
+        run_id="1", published_at="2026-01-01T00:00:00+00:00", code="c", inputs={}, tables={}
+    )
+    monkeypatch.setattr(Versions, "require_current", lambda _: manifest)
+    monkeypatch.setattr(duck, "connect_published", lambda _: Engine())
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    done = CliRunner().invoke(
+        cli.app, ["sql", "SELECT 1", "--json"], env={"DISCOVER_HOME": str(tmp_path)}
+    )
+    assert done.exit_code == 0, done.output
+    assert Engine.heard == [signal.SIG_DFL, signal.SIG_DFL]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before

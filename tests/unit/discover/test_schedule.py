@@ -100,12 +100,12 @@ def test_a_machine_that_slept_has_not_to_wait_as_long_again(
         times = iter([DUE, DUE + HOUR])
 
         @classmethod
-        def now(cls, _zone: object = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: object = None) -> datetime:
             return next(cls.times)
 
     monkeypatch.setattr(batch, "datetime", Wall)
     monkeypatch.setattr(batch, "CLOCK_CHECK_SECONDS", 0.01)
-    assert not batch._waited_in_vain(threading.Event(), HOUR)
+    assert not batch._stopped_while_waiting(threading.Event(), HOUR)
     assert next(Wall.times, None) is None
 
 
