@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from ingest.stage import CsvStage, Lineage, RecordStage, open_stage
 from ingest.strict_json import Problem, decode
 from lakehouse import complaint
 from lakehouse.errors import InputRejected
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Assessment:
         self.source: ModuleType = REGISTRY[source]
         self.batch_id = batch_id
         self.now = now.astimezone(UTC).replace(tzinfo=None)
-        self.folder = Path(tempfile.mkdtemp(prefix="discover-land-"))
+        self._cleanup = contextlib.ExitStack()
+        self.folder = self._cleanup.enter_context(scratch_folder(settings.home, "land"))
         self.files: list[Assessed] = []
         self.connection = open_stage(self.folder)
         self.stage = self._stage()
@@ -92,7 +93,7 @@ class Assessment:
         if isinstance(self.stage, AppendStage):
             self.stage.close()
         self.connection.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._cleanup.close()
 
     def read(self, name: str, path: Path, sha256: str, on_bytes: OnBytes | None = None) -> Assessed:
         """Type every record of one file or say why not.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +18,7 @@ from ingest.sources.core_banking import CONTRACT
 from ingest.stage import CsvStage, open_stage
 from lakehouse.catalog import CUSTOMERS_TABLE
 from lakehouse.errors import InputRejected, ServiceUnavailable, UsageError
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,16 +84,13 @@ def load_file(settings: Settings, file: Path, *, replace: bool = False) -> LoadR
     """
     if not file.is_file():
         raise UsageError(f"no file {file}", "name a .csv or a psql script")
-    folder = Path(tempfile.mkdtemp(prefix="discover-bank-"))
-    try:
+    with scratch_folder(settings.home, "bank") as folder:
         rows, lines, report = _as_csv(file, folder)
         contract = _contract(rows)
         with open_stage(folder) as stage:
             _check(settings, stage, contract, rows, lines, report)
             with _bank(settings) as bank:
                 _insert(bank, stage, contract, replace, report)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return report
 
 

@@ -6,7 +6,6 @@ import contextlib
 import fnmatch
 import glob
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +35,7 @@ from lakehouse.landing import (
     require_lake,
     write_batch,
 )
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import Settings
 
 _BLOCK = 1 << 20
@@ -421,7 +421,7 @@ def _s3_keys(settings: Settings, url: str) -> tuple[str, list[str]]:
 def _download(
     settings: Settings, bucket: str, key: str, name: str, cleanup: contextlib.ExitStack
 ) -> Delivered:
-    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="discover-s3-")))
+    folder = cleanup.enter_context(scratch_folder(settings.home, "s3"))
     path = folder / object_name(key)
     with path.open("wb") as stream:
         for block in lake_store(settings, bucket).get(key).stream():
@@ -433,7 +433,7 @@ def _bank_snapshot(settings: Settings, cleanup: contextlib.ExitStack) -> Deliver
     """All customers as CSV, by one COPY: one statement sees one state of the table."""
     import psycopg
 
-    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="discover-bank-")))
+    folder = cleanup.enter_context(scratch_folder(settings.home, "bank"))
     path = folder / f"{CUSTOMERS_TABLE}.csv"
     columns = ", ".join(REGISTRY["core_banking"].CONTRACT.names)
     query = f"COPY (SELECT {columns} FROM {CUSTOMERS_TABLE} ORDER BY customer_id) TO STDOUT"

