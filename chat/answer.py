@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chat import bedrock, wording
+from chat.phrases import FindPeople, Person
 from chat.plan import (
     MAX_LIMIT,
     MAX_TIES,
@@ -21,6 +22,7 @@ from chat.plan import (
     Plan,
     Population,
     Scope,
+    Unclear,
     compose,
     figures,
     from_json,
@@ -29,7 +31,7 @@ from chat.plan import (
     whole,
 )
 from chat.published import Published, opened
-from chat.question import FindPeople, Person, Unclear, Understood
+from chat.question import Understood
 from chat.registry import CUSTOMER, DATE_GRAINS, Metric, examples
 from chat.wording import Table
 from lakehouse.catalog import DOCUMENTS_PREFIX

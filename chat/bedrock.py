@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from chat.plan import NotCovered, Plan, from_json
-from chat.question import FindPeople, Person, Unclear, Understood
+from chat.phrases import FindPeople, Person
+from chat.plan import NotCovered, Plan, Unclear, from_json
+from chat.question import Understood
 from chat.registry import Registry, describe
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import Settings

@@ -32,6 +32,10 @@ class NotCovered(Exception):
     """What was asked is not in the registry; the message says what exactly."""
 
 
+class Unclear(Exception):
+    """The question can be read in several ways; the message asks which."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

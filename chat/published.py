@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from chat.phrases import Person
 from chat.plan import Query, Renderer
-from chat.question import Parser, Person
+from chat.question import Parser
 from chat.registry import LISTED_VALUES, RANGE, Registry, listed, read
 from lakehouse.duck import connect_published
 from lakehouse.errors import DiscoverError

@@ -303,6 +303,12 @@ def test_the_loans_of_a_quarantined_record_are_no_figure(say: Say) -> None:
     assert "quarantined" in answer["answer"]
 
 
+def test_how_many_of_them_asks_back_where_the_earlier_figure_counts_nothing(say: Say) -> None:
+    answer = say("how many of them have a loan?", history=["What is the net flow?"])
+    assert (answer["status"], answer["rows"]) == ("needs_clarification", [])
+    assert answer["answer"].startswith("How many of what")
+
+
 def test_thanks_do_not_ask_the_last_question_again(say: Say) -> None:
     answer = say("thanks", history=["What is the average credit score?"])
     assert (answer["status"], answer["rows"]) == ("needs_clarification", [])

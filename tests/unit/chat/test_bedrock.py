@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from chat import bedrock
-from chat.plan import NotCovered
+from chat.phrases import Person
+from chat.plan import NotCovered, Unclear
 from chat.published import opened
-from chat.question import Person, Unclear, Understood
+from chat.question import Understood
 from lakehouse.settings import Settings
 
 
