@@ -1,8 +1,9 @@
 """Documents to S3, incrementally: unchanged costs nothing, gone is deleted, a cut run is repaired.
 
-Beside the documents stands a manifest: for each customer the fingerprint of the rows and the hash
-of the bytes written. Equal rows are not even read; equal bytes are not written. A marker stands
-while objects are being written; an export that finds one trusts the store's own listing instead.
+Beside the documents stands a manifest: for each customer the fingerprint of the rows and the hashes
+of the objects written. Equal rows are not even read; equal bytes are not written. A marker stands
+while objects are being written; an export that finds one, or a manifest of another form, trusts the
+store's own listing instead.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 BATCH = 500
 """Documents in memory at once, and written concurrently."""
 CONCURRENT_PUTS = 32
+HASH_BYTES = 16
+"""Of one object."""
+HASHES_BYTES = 3 * HASH_BYTES
+"""Of one document: its objects' hashes, one after the other."""
 
 T = TypeVar("T")
 
@@ -171,7 +176,10 @@ def _unavailable(settings: Settings) -> ServiceUnavailable:
 
 @dataclass
 class _Written:
-    """The manifest: what stands in the store, customers by ascending id."""
+    """The manifest: what stands in the store, customers by ascending id.
+
+    ``digests`` and ``portfolio`` hold the hashes of each document's objects (:func:`_hashes`).
+    """
 
     code: str = ""
     ids: NDArray[np.int64] | None = None
@@ -180,7 +188,7 @@ class _Written:
     portfolio: dict[str, str] = field(default_factory=dict)
 
     def between(self, first: int, last: int) -> dict[int, tuple[int, bytes]]:
-        """``customer_id`` → (fingerprint, digest) of one chunk."""
+        """``customer_id`` → (fingerprint, hashes) of one chunk."""
         if self.ids is None or self.fingerprints is None or self.digests is None:
             return {}
         start, end = self.ids.searchsorted(first, "left"), self.ids.searchsorted(last, "right")
@@ -221,9 +229,8 @@ class _Export:
     def _what_stands(self) -> tuple[_Written, dict[str, str] | None]:
         marker = _get(self.store, catalog.EXPORT_MARKER)
         manifest = _get(self.store, catalog.DOCUMENTS_MANIFEST)
-        if manifest is not None and marker is None:
-            return _read_manifest(manifest), None
-        return _Written(), _list(self.store)
+        written = _read_manifest(manifest) if manifest is not None and marker is None else None
+        return (_Written(), _list(self.store)) if written is None else (written, None)
 
     def _chunk(self, first: int, last: int) -> None:
         old = self.old.between(first, last)
@@ -242,8 +249,8 @@ class _Export:
             for facts in batch:
                 key = facts.customer.customer_id
                 built = customer_objects(facts)
-                digests[key] = _digest(built)
-                objects |= self._needed(built, key in old and old[key][1] == digests[key])
+                digests[key] = _hashes(built)
+                objects |= self._needed(built, digests[key], old[key][1] if key in old else b"")
             self._put(objects)
         self.now += [(key, value, digests[key]) for key, value in current.items()]
 
@@ -253,22 +260,31 @@ class _Export:
         documents = portfolio.build_all(rows.portfolio_facts(self.connection))
         for name, built in documents.items():
             found = portfolio_objects(name, built)
-            digests[name] = _digest(found).hex()
-            objects |= self._needed(found, self.old.portfolio.get(name) == digests[name])
+            hashes = _hashes(found)
+            digests[name] = hashes.hex()
+            old = bytes.fromhex(self.old.portfolio.get(name, ""))
+            objects |= self._needed(found, hashes, old)
         self._put(objects)
         return digests
 
-    def _needed(self, objects: dict[str, bytes], unchanged: bool) -> dict[str, bytes]:
-        """What of one document's objects must be written; counts the document."""
+    def _needed(self, objects: dict[str, bytes], new: bytes, old: bytes) -> dict[str, bytes]:
+        """Those of one document's objects that differ from what stands; counts the document."""
         if self.stored is not None:
             tags = {path: self.stored.pop(path, None) for path in objects}
-            objects = {path: body for path, body in objects.items() if tags[path] != _tag(body)}
-            unchanged = not objects
-        if unchanged:
+            needed = {path: body for path, body in objects.items() if tags[path] != _tag(body)}
+        else:
+            needed = {
+                path: body
+                for (path, body), at in zip(
+                    objects.items(), range(0, HASHES_BYTES, HASH_BYTES), strict=True
+                )
+                if new[at : at + HASH_BYTES] != old[at : at + HASH_BYTES]
+            }
+        if needed:
+            self.report.written += 1
+        else:
             self.report.unchanged += 1
-            return {}
-        self.report.written += 1
-        return objects
+        return needed
 
     def _delete_gone(self, portfolio_digests: Mapping[str, str]) -> None:
         if self.stored is not None:
@@ -321,7 +337,7 @@ class _Export:
             {
                 "customer_id": pa.array([row[0] for row in self.now], pa.int64()),
                 "fingerprint": pa.array([row[1] for row in self.now], pa.uint64()),
-                "digest": pa.array([row[2] for row in self.now], pa.binary(16)),
+                "digest": pa.array([row[2] for row in self.now], pa.binary(HASHES_BYTES)),
             }
         ).replace_schema_metadata(
             {"code": self.code, "portfolio": json.dumps(portfolio_digests, sort_keys=True)}
@@ -356,10 +372,14 @@ def _list(store: ObjectStore) -> dict[str, str]:
     return found
 
 
-def _read_manifest(content: bytes) -> _Written:
+def _read_manifest(content: bytes) -> _Written | None:
+    """What a manifest says; None where another version of this package wrote it in another form."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(content))
+    if table.schema.field("digest").type != pa.binary(HASHES_BYTES):
+        return None
     metadata = table.schema.metadata
     return _Written(
         code=metadata[b"code"].decode(),
@@ -370,12 +390,9 @@ def _read_manifest(content: bytes) -> _Written:
     )
 
 
-def _digest(objects: Mapping[str, bytes]) -> bytes:
-    """128 bits over a document's objects."""
-    digest = hashlib.sha256()
-    for path, body in objects.items():
-        digest.update(path.encode() + b"\0" + body + b"\0")
-    return digest.digest()[:16]
+def _hashes(objects: Mapping[str, bytes]) -> bytes:
+    """128 bits of each of a document's three objects, in their order."""
+    return b"".join(hashlib.sha256(body).digest()[:HASH_BYTES] for body in objects.values())
 
 
 def _tag(body: bytes) -> str:

@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
@@ -75,8 +76,9 @@ def test_only_the_changed_customer_is_written(make_marts):
     report = export_to(
         store, make_marts("UPDATE credit SET delinquencies = 2 WHERE customer_id = 3")
     )
-    # Delinquencies are also a figure of the portfolio's credit document.
+    # Delinquencies are also a figure of the portfolio's credit document; no sidecar tells them.
     assert (report.written, report.unchanged) == (2, DOCUMENTS - 2)
+    assert report.puts == 2 * 2 + len(["marker", "manifest"])
     after = _bodies(store)
     assert {path for path in after if after[path] != before[path]} == {
         "documents/customers/3.json",
@@ -160,6 +162,25 @@ def test_other_code_writes_only_what_it_changes(make_marts, monkeypatch):
     monkeypatch.setattr(upload, "_code_fingerprint", lambda: "another version of this package")
     report = export_to(store, file)
     assert (report.written, report.puts) == (0, len(["manifest"]))
+
+
+def test_a_manifest_of_another_form_costs_a_listing_and_no_document(make_marts, monkeypatch):
+    """Before each object had a hash of its own, a document had one of 16 bytes."""
+    # S3's entity tags are MD5, this store's are counters.
+    monkeypatch.setattr(
+        upload, "_list", lambda store: {p: upload._tag(b) for p, b in _bodies(store).items()}
+    )
+    store, file = MemoryStore(), make_marts()
+    export_to(store, file)
+    table = pq.read_table(io.BytesIO(bytes(store.get(catalog.DOCUMENTS_MANIFEST).bytes())))
+    short = pa.array([digest[:16] for digest in table["digest"].to_pylist()], pa.binary(16))
+    older = io.BytesIO()
+    pq.write_table(table.set_column(2, "digest", short), older)
+    store.put(catalog.DOCUMENTS_MANIFEST, older.getvalue())
+    report = export_to(store, file)
+    assert (report.written, report.unchanged, report.deleted) == (0, DOCUMENTS, 0)
+    assert report.puts == len(["manifest"])
+    assert export_to(store, file).puts == 0
 
 
 def test_many_chunks_and_batches_give_the_same_objects(make_marts, monkeypatch):
