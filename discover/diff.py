@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,8 @@ import duckdb
 
 from chat.totals import totals
 from lakehouse.catalog import MART_KEYS
+from lakehouse.duck import attach_published
+from lakehouse.scratch import scratch_folder
 from lakehouse.versions import Versions
 
 CUSTOMERS = "fct_customers"
@@ -105,7 +108,7 @@ def diff(home: Path, before: str, after: str, customers: int = SHOWN_CUSTOMERS) 
     versions = Versions(home)
     older, newer = versions.get(before), versions.get(after)
     files = [versions.marts_file(manifest.run_id) for manifest in (older, newer)]
-    with _connect(*files) as connection:
+    with _connected(home, *files) as connection:
         tables = [
             _table(connection, name, key)
             for name, key in MART_KEYS.items()
@@ -130,12 +133,15 @@ def diff(home: Path, before: str, after: str, customers: int = SHOWN_CUSTOMERS) 
     )
 
 
-def _connect(before: Path, after: Path) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect()
-    for name, file in (("before", before), ("after", after)):
-        path = str(file).replace("'", "''")
-        connection.execute(f"ATTACH '{path}' AS \"{name}\" (READ_ONLY)")
-    return connection
+@contextlib.contextmanager
+def _connected(home: Path, before: Path, after: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        scratch_folder(home, "diff") as folder,
+        duckdb.connect(config={"temp_directory": str(folder)}) as connection,
+    ):
+        for name, file in (("before", before), ("after", after)):
+            attach_published(connection, file, name)
+        yield connection
 
 
 def _table(connection: duckdb.DuckDBPyConnection, table: str, key: Sequence[str]) -> TableMoved:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -31,7 +30,6 @@ from ingest.stage import CsvStage, Lineage, RecordStage, open_stage
 from ingest.strict_json import Problem, decode
 from lakehouse import complaint
 from lakehouse.errors import InputRejected
-from lakehouse.scratch import scratch_folder
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,19 +62,20 @@ class Assessed:
 
 
 class Assessment:
-    """The files of one landing, one after another; a context manager, because it uses disk.
+    """The files of one landing, one after another; a context manager, because it holds files open.
 
     Read every file with :meth:`read`, then :meth:`finish` (repeats are known only when all is
-    read), then :meth:`write` what each file lands.
+    read), then :meth:`write` what each file lands. ``folder`` is its own for the time.
     """
 
-    def __init__(self, settings: Settings, source: str, batch_id: str, now: datetime) -> None:
+    def __init__(
+        self, settings: Settings, source: str, batch_id: str, now: datetime, folder: Path
+    ) -> None:
         self.settings = settings
         self.source: ModuleType = REGISTRY[source]
         self.batch_id = batch_id
         self.now = now.astimezone(UTC).replace(tzinfo=None)
-        self._cleanup = contextlib.ExitStack()
-        self.folder = self._cleanup.enter_context(scratch_folder(settings.home, "land"))
+        self.folder = folder
         self.files: list[Assessed] = []
         self.connection = open_stage(self.folder)
         self.stage = self._stage()
@@ -90,10 +89,9 @@ class Assessment:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(self.stage, AppendStage):
-            self.stage.close()
-        self.connection.close()
-        self._cleanup.close()
+        with self.connection:
+            if isinstance(self.stage, AppendStage):
+                self.stage.close()
 
     def read(self, name: str, path: Path, sha256: str, on_bytes: OnBytes | None = None) -> Assessed:
         """Type every record of one file or say why not.

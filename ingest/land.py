@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import glob
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -140,12 +141,14 @@ def land(
         raise UsageError(f"no files of {source} named", f"discover land {source} PATH…")
     if not check:
         require_lake(settings)
-    with contextlib.ExitStack() as cleanup:
+    with scratch_folder(settings.home, "land") as folder:
         if paths:
-            delivered = list(_deliver(settings, paths, cleanup))
+            delivered = list(_deliver(settings, paths, folder))
         else:
-            delivered = [_bank_snapshot(settings, cleanup)]
-        return land_files(settings, source, delivered, check=check, rows=rows, on_file=on_file)
+            delivered = [_bank_snapshot(settings, folder)]
+        return land_files(
+            settings, source, delivered, folder, check=check, rows=rows, on_file=on_file
+        )
 
 
 def land_bank(settings: Settings) -> LandReport:
@@ -157,13 +160,17 @@ def land_files(
     settings: Settings,
     source: str,
     delivered: Sequence[Delivered],
+    folder: Path,
     *,
     check: bool = False,
     rows: bool = False,
     again: bool = False,
     on_file: OnFile | None = None,
 ) -> LandReport:
-    """Land files that stand on local disk; ``again`` takes files that are known already."""
+    """Land files that stand on local disk; ``again`` takes files that are known already.
+
+    ``folder`` is for what is at work.
+    """
     now = datetime.now(UTC) if check else next_moment(settings, source)
     hashes = [sha256_of(file.path) for file in delivered]
     batch_id = new_batch_id(now, " ".join(hashes))
@@ -172,7 +179,7 @@ def land_files(
         # What assesses files costs a third of a second before it has read one.
         return LandReport(source, [FileReport(file.name, "known") for file in delivered])
     with (
-        Assessment(settings, source, batch_id, now) as assessment,
+        Assessment(settings, source, batch_id, now, folder) as assessment,
         contextlib.ExitStack() as alone,
     ):
         found: list[Assessed | FileReport] = []
@@ -232,9 +239,9 @@ def replay(settings: Settings, source: str | None = None) -> list[LandReport]:
         else:
             landings = [[file.file] for file in found]
         for files in landings:
-            with contextlib.ExitStack() as cleanup:
-                kept = [_kept(settings, name, file, cleanup) for file in files]
-                reports.append(land_files(settings, name, kept, again=True))
+            with scratch_folder(settings.home, "replay") as folder:
+                kept = [_kept(settings, name, file, folder) for file in files]
+                reports.append(land_files(settings, name, kept, folder, again=True))
     return reports
 
 
@@ -324,13 +331,11 @@ def _upload(
     return LandedFile(file.name, file.sha256, file.rows_in, file.landed, file.quarantined, key)
 
 
-def _kept(
-    settings: Settings, source: str, file: quarantine.FileId, cleanup: contextlib.ExitStack
-) -> Delivered:
+def _kept(settings: Settings, source: str, file: quarantine.FileId, folder: Path) -> Delivered:
     store = lake_store(settings, LAKE_BUCKET)
     prefix = f"{raw_prefix(source)}{file.sha256}/"
     key = next(found["path"] for page in store.list(prefix) for found in page)
-    kept = _download(settings, LAKE_BUCKET, key, file.file, cleanup)
+    kept = _download(settings, LAKE_BUCKET, key, file.file, folder)
     # Homes of earlier versions hold the bytes themselves.
     if sha256_of(kept.path) == file.sha256:
         return kept
@@ -357,14 +362,12 @@ def require_files(settings: Settings, paths: Iterable[str]) -> None:
             _local(path)
 
 
-def _deliver(
-    settings: Settings, paths: Sequence[str], cleanup: contextlib.ExitStack
-) -> Iterator[Delivered]:
-    """The files that ``paths`` name, each once."""
+def _deliver(settings: Settings, paths: Sequence[str], folder: Path) -> Iterator[Delivered]:
+    """The files that ``paths`` name, each once; objects as copies in ``folder``."""
     seen: set[str] = set()
     for path in paths:
         if path.startswith("s3://"):
-            found = list(_from_s3(settings, path, cleanup))
+            found = list(_from_s3(settings, path, folder))
         else:
             found = [Delivered(_as_text(name), Path(name)) for name in _local(path)]
         for file in found:
@@ -391,10 +394,10 @@ def _local(path: str) -> list[str]:
     return matches
 
 
-def _from_s3(settings: Settings, url: str, cleanup: contextlib.ExitStack) -> Iterator[Delivered]:
+def _from_s3(settings: Settings, url: str, folder: Path) -> Iterator[Delivered]:
     bucket, keys = _s3_keys(settings, url)
     for found in keys:
-        yield _download(settings, bucket, found, f"s3://{bucket}/{found}", cleanup)
+        yield _download(settings, bucket, found, f"s3://{bucket}/{found}", folder)
 
 
 def _s3_keys(settings: Settings, url: str) -> tuple[str, list[str]]:
@@ -418,22 +421,19 @@ def _s3_keys(settings: Settings, url: str) -> tuple[str, list[str]]:
     return bucket, keys
 
 
-def _download(
-    settings: Settings, bucket: str, key: str, name: str, cleanup: contextlib.ExitStack
-) -> Delivered:
-    folder = cleanup.enter_context(scratch_folder(settings.home, "s3"))
-    path = folder / object_name(key)
+def _download(settings: Settings, bucket: str, key: str, name: str, folder: Path) -> Delivered:
+    # Of its own: two prefixes can hold objects of one name.
+    path = Path(tempfile.mkdtemp(dir=folder)) / object_name(key)
     with path.open("wb") as stream:
         for block in lake_store(settings, bucket).get(key).stream():
             stream.write(block)
     return Delivered(name, path)
 
 
-def _bank_snapshot(settings: Settings, cleanup: contextlib.ExitStack) -> Delivered:
+def _bank_snapshot(settings: Settings, folder: Path) -> Delivered:
     """All customers as CSV, by one COPY: one statement sees one state of the table."""
     import psycopg
 
-    folder = cleanup.enter_context(scratch_folder(settings.home, "bank"))
     path = folder / f"{CUSTOMERS_TABLE}.csv"
     columns = ", ".join(REGISTRY["core_banking"].CONTRACT.names)
     query = f"COPY (SELECT {columns} FROM {CUSTOMERS_TABLE} ORDER BY customer_id) TO STDOUT"

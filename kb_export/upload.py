@@ -178,23 +178,22 @@ def _unavailable(settings: Settings) -> ServiceUnavailable:
 class _Written:
     """The manifest: what stands in the store, customers by ascending id.
 
-    ``digests`` and ``portfolio`` hold the hashes of each document's objects (:func:`_hashes`).
+    ``hashes`` and ``portfolio`` hold those of each document's objects (:func:`_hashes`).
     """
 
     code: str = ""
     ids: NDArray[np.int64] | None = None
     fingerprints: NDArray[np.uint64] | None = None
-    digests: list[bytes] | None = None
+    hashes: list[bytes] | None = None
     portfolio: dict[str, str] = field(default_factory=dict)
 
     def between(self, first: int, last: int) -> dict[int, tuple[int, bytes]]:
         """``customer_id`` → (fingerprint, hashes) of one chunk."""
-        if self.ids is None or self.fingerprints is None or self.digests is None:
+        if self.ids is None or self.fingerprints is None or self.hashes is None:
             return {}
         start, end = self.ids.searchsorted(first, "left"), self.ids.searchsorted(last, "right")
         return {
-            int(self.ids[i]): (int(self.fingerprints[i]), self.digests[i])
-            for i in range(start, end)
+            int(self.ids[i]): (int(self.fingerprints[i]), self.hashes[i]) for i in range(start, end)
         }
 
 
@@ -218,10 +217,10 @@ class _Export:
         for first, last in rows.chunks(self.connection):
             self._chunk(first, last)
             self.on_progress(len(self.now), total)
-        portfolio_digests = self._portfolio()
-        self._delete_gone(portfolio_digests)
-        if self.marked or recovering or self._manifest_moved(portfolio_digests):
-            self._put({catalog.DOCUMENTS_MANIFEST: self._manifest(portfolio_digests)})
+        portfolio_hashes = self._portfolio()
+        self._delete_gone(portfolio_hashes)
+        if self.marked or recovering or self._manifest_moved(portfolio_hashes):
+            self._put({catalog.DOCUMENTS_MANIFEST: self._manifest(portfolio_hashes)})
         if self.marked or recovering:
             self.store.delete([catalog.EXPORT_MARKER])
         return self.report
@@ -242,51 +241,48 @@ class _Export:
             if same_code and key in old and old[key][0] == value
         }
         self.report.unchanged += len(unread)
-        digests = dict(unread)
+        hashes = dict(unread)
         to_read = [key for key in current if key not in unread]
         for batch in _batches(rows.facts(self.connection, to_read), BATCH):
             objects: dict[str, bytes] = {}
             for facts in batch:
                 key = facts.customer.customer_id
                 built = customer_objects(facts)
-                digests[key] = _hashes(built)
-                objects |= self._needed(built, digests[key], old[key][1] if key in old else b"")
+                hashes[key] = _hashes(built)
+                objects |= self._needed(built, hashes[key], old[key][1] if key in old else None)
             self._put(objects)
-        self.now += [(key, value, digests[key]) for key, value in current.items()]
+        self.now += [(key, value, hashes[key]) for key, value in current.items()]
 
     def _portfolio(self) -> dict[str, str]:
-        digests = {}
+        hashes = {}
         objects: dict[str, bytes] = {}
         documents = portfolio.build_all(rows.portfolio_facts(self.connection))
         for name, built in documents.items():
             found = portfolio_objects(name, built)
-            hashes = _hashes(found)
-            digests[name] = hashes.hex()
-            old = bytes.fromhex(self.old.portfolio.get(name, ""))
-            objects |= self._needed(found, hashes, old)
+            new, old = _hashes(found), self.old.portfolio.get(name)
+            hashes[name] = new.hex()
+            objects |= self._needed(found, new, bytes.fromhex(old) if old else None)
         self._put(objects)
-        return digests
+        return hashes
 
-    def _needed(self, objects: dict[str, bytes], new: bytes, old: bytes) -> dict[str, bytes]:
+    def _needed(self, objects: dict[str, bytes], new: bytes, old: bytes | None) -> dict[str, bytes]:
         """Those of one document's objects that differ from what stands; counts the document."""
         if self.stored is not None:
             tags = {path: self.stored.pop(path, None) for path in objects}
             needed = {path: body for path, body in objects.items() if tags[path] != _tag(body)}
+        elif old is None:
+            needed = objects
         else:
-            needed = {
-                path: body
-                for (path, body), at in zip(
-                    objects.items(), range(0, HASHES_BYTES, HASH_BYTES), strict=True
-                )
-                if new[at : at + HASH_BYTES] != old[at : at + HASH_BYTES]
-            }
+            places = range(0, HASHES_BYTES, HASH_BYTES)
+            differs = [new[at : at + HASH_BYTES] != old[at : at + HASH_BYTES] for at in places]
+            needed = dict(itertools.compress(objects.items(), differs))
         if needed:
             self.report.written += 1
         else:
             self.report.unchanged += 1
         return needed
 
-    def _delete_gone(self, portfolio_digests: Mapping[str, str]) -> None:
+    def _delete_gone(self, portfolio_hashes: Mapping[str, str]) -> None:
         if self.stored is not None:
             gone = sorted(self.stored)
             documents = sum(path.startswith(catalog.DOCUMENTS_PREFIX) for path in gone)
@@ -297,7 +293,7 @@ class _Export:
             left += [
                 _paths(f"portfolio/{name}")
                 for name in self.old.portfolio
-                if name not in portfolio_digests
+                if name not in portfolio_hashes
             ]
             gone, documents = [path for paths in left for path in paths], len(left)
         if gone:
@@ -320,16 +316,16 @@ class _Export:
             self.store.put(catalog.EXPORT_MARKER, b"")
             self.report.puts += 1
 
-    def _manifest_moved(self, portfolio_digests: Mapping[str, str]) -> bool:
+    def _manifest_moved(self, portfolio_hashes: Mapping[str, str]) -> bool:
         """Rows moved without a word of a document changing: remember, to not read them again."""
         old = self.old
-        if old.code != self.code or old.portfolio != portfolio_digests:
+        if old.code != self.code or old.portfolio != portfolio_hashes:
             return True
         if old.ids is None or old.fingerprints is None:
             return bool(self.now)
         return bool(old.fingerprints.tolist() != [row[1] for row in self.now])
 
-    def _manifest(self, portfolio_digests: Mapping[str, str]) -> bytes:
+    def _manifest(self, portfolio_hashes: Mapping[str, str]) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -337,10 +333,10 @@ class _Export:
             {
                 "customer_id": pa.array([row[0] for row in self.now], pa.int64()),
                 "fingerprint": pa.array([row[1] for row in self.now], pa.uint64()),
-                "digest": pa.array([row[2] for row in self.now], pa.binary(HASHES_BYTES)),
+                "hashes": pa.array([row[2] for row in self.now], pa.binary(HASHES_BYTES)),
             }
         ).replace_schema_metadata(
-            {"code": self.code, "portfolio": json.dumps(portfolio_digests, sort_keys=True)}
+            {"code": self.code, "portfolio": json.dumps(portfolio_hashes, sort_keys=True)}
         )
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
@@ -373,26 +369,28 @@ def _list(store: ObjectStore) -> dict[str, str]:
 
 
 def _read_manifest(content: bytes) -> _Written | None:
-    """What a manifest says; None where another version of this package wrote it in another form."""
-    import pyarrow as pa
+    """What a manifest says; None for one of before, when a document had one hash for all."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(content))
-    if table.schema.field("digest").type != pa.binary(HASHES_BYTES):
+    if "hashes" not in table.schema.names:
         return None
     metadata = table.schema.metadata
     return _Written(
         code=metadata[b"code"].decode(),
         ids=table["customer_id"].to_numpy(),
         fingerprints=table["fingerprint"].to_numpy(),
-        digests=table["digest"].to_pylist(),
+        hashes=table["hashes"].to_pylist(),
         portfolio=json.loads(metadata[b"portfolio"]),
     )
 
 
 def _hashes(objects: Mapping[str, bytes]) -> bytes:
-    """128 bits of each of a document's three objects, in their order."""
-    return b"".join(hashlib.sha256(body).digest()[:HASH_BYTES] for body in objects.values())
+    """128 bits of the path and bytes of each of a document's three objects, in their order."""
+    return b"".join(
+        hashlib.sha256(path.encode() + b"\0" + body).digest()[:HASH_BYTES]
+        for path, body in objects.items()
+    )
 
 
 def _tag(body: bytes) -> str:

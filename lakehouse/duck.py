@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from lakehouse.errors import ServiceUnavailable, UsageError
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import Settings
 
 EXTENSIONS = ("httpfs", "avro", "iceberg")
@@ -81,18 +84,28 @@ def write_secrets(settings: Settings, directory: Path) -> None:
             written.replace(directory / written.name)
 
 
-def connect_lake(settings: Settings, *, attach: bool = True) -> duckdb.DuckDBPyConnection:
-    """In-memory connection with the lake's S3 and, attached as ``lake``, its Iceberg catalog."""
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    for name in EXTENSIONS:
-        connection.execute(f"LOAD '{extension_file(name)}'")
-    if settings.lake_patience < HTTP_SECONDS:
-        connection.execute(f"SET http_timeout = {math.ceil(settings.lake_patience)}")
-        connection.execute("SET http_retries = 0")
-    for statement in lake_statements(settings, attach=attach):
-        connection.execute(statement)
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+@contextlib.contextmanager
+def connect_lake(settings: Settings, *, attach: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """In-memory connection with the lake's S3 and, attached as ``lake``, its Iceberg catalog.
+
+    What doesn't fit into memory is spilled into a scratch folder of the home.
+    """
+    with contextlib.ExitStack() as held:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            # Its default is the folder that the caller happens to stand in.
+            "temp_directory": str(held.enter_context(scratch_folder(settings.home, "lake"))),
+        }
+        connection = held.enter_context(duckdb.connect(config=config))
+        for name in EXTENSIONS:
+            connection.execute(f"LOAD '{extension_file(name)}'")
+        if settings.lake_patience < HTTP_SECONDS:
+            connection.execute(f"SET http_timeout = {math.ceil(settings.lake_patience)}")
+            connection.execute("SET http_retries = 0")
+        for statement in lake_statements(settings, attach=attach):
+            connection.execute(statement)
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
 
 
 def lake_statements(settings: Settings, *, attach: bool) -> list[str]:

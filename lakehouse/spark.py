@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lakehouse.catalog import TABLE_BUCKET
 from lakehouse.errors import DiscoverError, ServiceUnavailable, UsageError
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import REPOSITORY, Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,12 @@ def session(settings: Settings, engine: Engine = "sail") -> Iterator[SparkSessio
 def _sail(settings: Settings) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
-    with _sail_server(sail_environment(settings, _catalog_token(settings))) as port:
+    with (
+        scratch_folder(settings.home, "sail") as scratch,
+        _sail_server(
+            sail_environment(settings, _catalog_token(settings)) | {"TMPDIR": str(scratch)}
+        ) as port,
+    ):
         # Not getOrCreate: an older session of this process would point at a stopped server.
         spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
         # Picking up a broken stream is for networks; here it only costs a call an answer.
@@ -119,9 +125,17 @@ def _sail_server(changes: Mapping[str, str | None]) -> Iterator[int]:
 def _classic(settings: Settings) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
-    # Apache Spark's own Connect server listens on every interface, so SPARK_REMOTE is not used.
-    with _environment({"SPARK_REMOTE": None, **classic_variables(settings)}):
-        spark = SparkSession.builder.appName("discover-flatten").getOrCreate()
+    variables = classic_variables(settings)
+    builder = SparkSession.builder.appName("discover-flatten")
+    with contextlib.ExitStack() as held:
+        if variables:
+            # Ours: what it shuffles and uploads must not stay in /tmp when it is killed.
+            scratch = str(held.enter_context(scratch_folder(settings.home, "spark")))
+            builder = builder.config("spark.local.dir", scratch)
+            builder = builder.config("spark.sql.catalog.lake.s3.staging-dir", scratch)
+        # Apache Spark's own Connect server listens on every interface, so SPARK_REMOTE isn't used.
+        held.enter_context(_environment({"SPARK_REMOTE": None, **variables}))
+        spark = builder.getOrCreate()
         try:
             yield spark
         finally:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from lakehouse import duck, landing
@@ -31,7 +30,6 @@ class Landed:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._connection: duckdb.DuckDBPyConnection | None = None
         self.digests: dict[str, str] = {}
         """Digest of the rows, by object; the newest batch's word counts."""
         self._batches: set[str] = set()
@@ -51,8 +49,8 @@ class Landed:
                 self._note(batch)
                 changed += batch.objects
         if changed:
-            ids = self._query("SELECT DISTINCT feedback_id FROM landed", objects=changed)
-            self._known.update(_bits(feedback_id) for (feedback_id,) in ids.fetchall())
+            for rows in self._read("SELECT DISTINCT feedback_id FROM landed", objects=changed):
+                self._known.update(map(_bits, rows["feedback_id"].to_pylist()))
 
     def add(self, batch: Batch, feedback_ids: Iterable[str]) -> None:
         """Note what this process just landed."""
@@ -85,13 +83,12 @@ class Landed:
         if not self.digests:
             return
         # A file's complaints before the stream's, and those in the order that readers agree on.
-        reader = self._query(
+        for rows in self._read(
             f"SELECT * FROM landed QUALIFY row_number() OVER (PARTITION BY feedback_id ORDER BY"
             f" starts_with(_source_file, '{COMPLAINTS_TOPIC}/'), _ingested_at, _source_file,"
             " _source_row) = 1"
-        ).fetch_record_batch()
-        for batch in reader:
-            yield from map(_landed_row, batch.to_pylist())
+        ):
+            yield from map(_landed_row, rows.to_pylist())
 
     def rows_of(self, key: str) -> list[Received]:
         """All rows of one object; none where it hasn't landed."""
@@ -106,20 +103,20 @@ class Landed:
     def _received(
         self, sql: str, wanted: pa.Table | None = None, objects: list[str] | None = None
     ) -> list[Received]:
-        rows = self._query(sql, wanted, objects).fetch_arrow_table().to_pylist()
-        return [_landed_row(row) for row in rows]
+        batches = self._read(sql, wanted, objects)
+        return [_landed_row(row) for rows in batches for row in rows.to_pylist()]
 
-    def _query(
+    def _read(
         self, sql: str, wanted: pa.Table | None = None, objects: list[str] | None = None
-    ) -> duckdb.DuckDBPyConnection:
-        if self._connection is None:
-            self._connection = duck.connect_lake(self._settings, attach=False)
+    ) -> Iterator[pa.RecordBatch]:
+        """The result of a query over these objects' rows (``landed``), or over all."""
         urls = [landing.url(key) for key in objects or sorted(self.digests)]
-        if wanted is not None:
-            self._connection.register("wanted", wanted)
-        return self._connection.execute(
-            f"WITH landed AS (SELECT * FROM read_parquet($urls)) {sql}", {"urls": urls}
-        )
+        with duck.connect_lake(self._settings, attach=False) as connection:
+            if wanted is not None:
+                connection.register("wanted", wanted)
+            yield from connection.execute(
+                f"WITH landed AS (SELECT * FROM read_parquet($urls)) {sql}", {"urls": urls}
+            ).fetch_record_batch()
 
 
 def _bits(feedback_id: str) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ingest.assess import Assessment
 from ingest.land import FileReport, LandReport, land
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import REPOSITORY, load
 
 DOCUMENT = REPOSITORY / "docs/strict-landing.md"
@@ -968,7 +969,10 @@ def _landed(folder: Path, files: Sequence[bytes]) -> list[list[dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     settings = load(folder, "local", bad_share_limit=1)
-    with Assessment(settings, "atm", "batch", datetime.now(UTC)) as assessment:
+    with (
+        scratch_folder(folder, "land") as at_work,
+        Assessment(settings, "atm", "batch", datetime.now(UTC), at_work) as assessment,
+    ):
         tables = []
         for number, data in enumerate(files):
             path = folder / f"{number}.csv"

@@ -34,6 +34,7 @@ from ingest import bank
 from ingest.assess import Assessment
 from ingest.stage import open_stage
 from lakehouse.errors import InputRejected
+from lakehouse.scratch import scratch_folder
 from lakehouse.scrub import scrub
 from lakehouse.settings import Settings, load
 from tests.unit.ingest import reference
@@ -332,7 +333,12 @@ _SHOWN = {
 def _assessed(
     settings: Settings, source: str, files: Sequence[bytes], folder: Path
 ) -> list[tuple[list[Row], int]]:
-    with Assessment(settings, source, "batch", reference.NOW.replace(tzinfo=UTC)) as assessment:
+    with (
+        scratch_folder(folder, "land") as at_work,
+        Assessment(
+            settings, source, "batch", reference.NOW.replace(tzinfo=UTC), at_work
+        ) as assessment,
+    ):
         path = folder / "mutant"
         for data in files:
             path.write_bytes(data)

@@ -19,6 +19,7 @@ from ingest.frame import Lines
 from ingest.plain_records import Limits, plain_records
 from ingest.rejects import Reject
 from ingest.sources import credit_bureau
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import load
 
 NOW = datetime(2026, 6, 20, tzinfo=UTC)
@@ -76,7 +77,12 @@ def landed(text: str, folder: Path) -> tuple[pa.Table, list[Reject]]:
     """Landed rows, in order, and rejects of one credit file."""
     path = folder / "delivered.json"
     path.write_text(text)
-    with assess.Assessment(load(folder, "local"), "credit_bureau", "batch", NOW) as assessment:
+    with (
+        scratch_folder(folder, "land") as at_work,
+        assess.Assessment(
+            load(folder, "local"), "credit_bureau", "batch", NOW, at_work
+        ) as assessment,
+    ):
         file = assessment.read("delivered.json", path, "0" * 64)
         assessment.finish()
         parquet = assessment.write(file)

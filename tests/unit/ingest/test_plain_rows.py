@@ -19,6 +19,7 @@ from ingest.plain_rows import split_rows
 from ingest.rejects import Reject
 from ingest.row_hashes import RowHashes
 from ingest.sources import atm
+from lakehouse.scratch import scratch_folder
 from lakehouse.settings import load
 
 HEADER = "atm_id,timestamp,amount,transaction_type,customer_id\n"
@@ -88,7 +89,10 @@ def landed(text: str, folder: Path) -> tuple[pa.Table, list[Reject]]:
     """Landed rows and rejects of one ATM file."""
     path = folder / "delivered.csv"
     path.write_text(text)
-    with Assessment(load(folder, "local"), "atm", "batch", NOW) as assessment:
+    with (
+        scratch_folder(folder, "land") as at_work,
+        Assessment(load(folder, "local"), "atm", "batch", NOW, at_work) as assessment,
+    ):
         file = assessment.read("delivered.csv", path, "0" * 64)
         assessment.finish()
         parquet = assessment.write(file)

@@ -4,7 +4,6 @@ import io
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
@@ -165,7 +164,7 @@ def test_other_code_writes_only_what_it_changes(make_marts, monkeypatch):
 
 
 def test_a_manifest_of_another_form_costs_a_listing_and_no_document(make_marts, monkeypatch):
-    """Before each object had a hash of its own, a document had one of 16 bytes."""
+    """Before each object had a hash of its own, a document had one for all."""
     # S3's entity tags are MD5, this store's are counters.
     monkeypatch.setattr(
         upload, "_list", lambda store: {p: upload._tag(b) for p, b in _bodies(store).items()}
@@ -173,14 +172,28 @@ def test_a_manifest_of_another_form_costs_a_listing_and_no_document(make_marts, 
     store, file = MemoryStore(), make_marts()
     export_to(store, file)
     table = pq.read_table(io.BytesIO(bytes(store.get(catalog.DOCUMENTS_MANIFEST).bytes())))
-    short = pa.array([digest[:16] for digest in table["digest"].to_pylist()], pa.binary(16))
     older = io.BytesIO()
-    pq.write_table(table.set_column(2, "digest", short), older)
+    pq.write_table(table.rename_columns(["customer_id", "fingerprint", "digest"]), older)
     store.put(catalog.DOCUMENTS_MANIFEST, older.getvalue())
     report = export_to(store, file)
     assert (report.written, report.unchanged, report.deleted) == (0, DOCUMENTS, 0)
     assert report.puts == len(["manifest"])
     assert export_to(store, file).puts == 0
+
+
+def test_objects_of_another_name_are_written_although_their_bytes_are_the_same(
+    make_marts, monkeypatch
+):
+    store, file = MemoryStore(), make_marts()
+    export_to(store, file)
+    before = upload._paths
+    monkeypatch.setattr(
+        upload, "_paths", lambda name: tuple(path.replace(".md", ".txt") for path in before(name))
+    )
+    monkeypatch.setattr(upload, "_code_fingerprint", lambda: "another version of this package")
+    report = export_to(store, file)
+    assert report.puts == 2 * DOCUMENTS + len(["marker", "manifest"])
+    assert set(customer_paths(3)) <= _paths(store)
 
 
 def test_many_chunks_and_batches_give_the_same_objects(make_marts, monkeypatch):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.errors import DiscoverError
 from lakehouse.scratch import scratch_folder
 
 HOLD = """
@@ -55,6 +56,33 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_uses_stays(tmp_pa
             assert mine.exists()
         living.communicate("")
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_the_folder_of_all_is_its_owners_alone_whoever_made_it(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir(mode=0o755)
+    with scratch_folder(tmp_path, "land"):
+        assert stat.S_IMODE((tmp_path / "scratch").stat().st_mode) == 0o700
+
+
+def test_a_leftover_that_cannot_be_removed_is_named_and_stops_nobody(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    lock = tmp_path / "scratch" / "land-of-old.lock"
+    lock.symlink_to(lock)
+    with scratch_folder(tmp_path, "land") as folder:
+        assert folder.is_dir()
+    assert "scratch/land-of-old of an earlier run stays" in capfd.readouterr().err
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DiscoverError, match=r"file/home: Not a directory") as caught,
+        scratch_folder(tmp_path / "file" / "home", "land"),
+    ):
+        pass
+    assert "--home" in caught.value.fix
 
 
 def _holder(home: Path) -> subprocess.Popen[str]:
