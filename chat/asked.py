@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from chat.items import PEOPLE, SUBJECTS, Draft, Item, Items, at_least_one, not_understood, noun_of
+from chat.items import (
+    PEOPLE,
+    SUBJECTS,
+    Draft,
+    Item,
+    Items,
+    at_least_one,
+    bound_after,
+    not_understood,
+)
 from chat.plan import MAX_LIMIT, NotCovered, Plan, Unclear
-from chat.registry import CUSTOMER, NOUNS, TYPE_OF, Aggregation, Metric, Registry
+from chat.registry import (
+    CUSTOMER,
+    NOUNS,
+    TYPE_OF,
+    Aggregation,
+    Metric,
+    Registry,
+    aggregation_of,
+    noun_of,
+)
 
 TOP_DEFAULT = 10
 _NOUN_OF = {
@@ -24,7 +42,7 @@ _OFTEN = frozenset(
 
 
 class Asked:
-    """Finds it in the items of one question and writes it into the draft."""
+    """Reads from the items of one question what it asks for, into the draft."""
 
     def __init__(self, registry: Registry, items: Items, draft: Draft, ids: list[int]) -> None:
         self.registry = registry
@@ -34,7 +52,20 @@ class Asked:
         self._ranked_by = False
         """Whether "by" names what is ranked: "the highest score by city" asks for maxima."""
 
-    def ranks(self) -> None:
+    def read(self, earlier: Plan | None) -> Metric:
+        """The figure; ranking and groupings stand in the draft.
+
+        Raises:
+            NotCovered: there is no such figure.
+            Unclear: it can be one of several.
+
+        """
+        self._ranks()
+        name = self._choose(earlier)
+        self._groupings()
+        return self.registry.metrics[name]
+
+    def _ranks(self) -> None:
         """Direction and limit: "top 5", "the 3 lowest", "which 5 customers … most"."""
         for index, item in enumerate(self.items):
             if item.kind not in ("RANK", "RANKED"):
@@ -56,7 +87,7 @@ class Asked:
             if self.draft.rank and self.draft.limit is None and item.kind == "NUM" and counted:
                 self.draft.limit = _limit(item)
 
-    def choose(self, earlier: Plan | None) -> None:
+    def _choose(self, earlier: Plan | None) -> str:
         """What is asked for: the metric, and for a ranking the things that are ranked."""
         self.draft.share = self.items.use("SHARE")
         ranked = self._ranked_thing() if self.draft.rank else -1
@@ -70,16 +101,16 @@ class Asked:
             item = self.items[self.draft.main]
             item.used = True
             self.draft.noun = item.value if item.kind != "METRIC" else noun_of(item.value)
-            self.draft.metric = self._metric_of(item, earlier)
-        elif ranked >= 0 and self.items[ranked].is_people:
+            return self._metric_of(item, earlier)
+        if ranked >= 0 and self.items[ranked].is_people:
             has = PEOPLE[self.items[ranked].value]
             if has is None:
                 raise Unclear("Top customers by what: loans, deposits, withdrawals, credit score?")
-            self.draft.metric, self.draft.noun = f"{has}_total", f"{has}s"
-        elif earlier is not None:
-            self._from_earlier(earlier)
-        else:
-            self._from_dimension()
+            self.draft.noun = f"{has}s"
+            return f"{has}_total"
+        if earlier is not None:
+            return self._from_earlier(earlier)
+        return self._from_dimension()
 
     def _ranked_thing(self) -> int:
         """Index of the first thing that can be ranked; it becomes the grouping."""
@@ -114,7 +145,7 @@ class Asked:
             return -1
         if self.draft.rank:
             for index in subjects:
-                before = self.items.back(index, ("AGG", "PREPOSITION", "RANK"))
+                before = self.items.back(index, "AGG", "PREPOSITION", "RANK")
                 if before >= 0 and self.items[before].kind == "BY":
                     self.items[before].used = True
                     return index
@@ -131,7 +162,7 @@ class Asked:
                 break
         # "customers with total withdrawals over 1000": the figure is a condition on customers.
         earlier = [i for i in subjects if i < chosen and self.items[i].is_people]
-        if earlier and self.items.bound_after(chosen) and not self.draft.rank:
+        if earlier and bound_after(self.items, chosen) is not None and not self.draft.rank:
             return earlier[0]
         return chosen
 
@@ -165,11 +196,8 @@ class Asked:
         key = self._aggregation(item, wanted)
         if earlier is not None and not wanted and item.kind == "NOUN":
             # "and deposits?" after a total asks for a total.
-            key = next(
-                (k for n in NOUNS.values() for k, m in n.metrics.items() if m == earlier.metric),
-                key,
-            )
-            key = key if key in noun.metrics else self._aggregation(item, wanted)
+            inherited = aggregation_of(earlier.metric)
+            key = inherited if inherited in noun.metrics else key
         if key is None:
             raise Unclear(_which_figure(item.value, noun.metrics, self.registry))
         return self._named(item.value, key)
@@ -222,22 +250,21 @@ class Asked:
             for item, after in zip(self.items, [*self.items[1:], None], strict=True)
         )
 
-    def _from_earlier(self, earlier: Plan) -> None:
+    def _from_earlier(self, earlier: Plan) -> str:
         """Another aggregation of the same noun ("and the average?"); else the same metric."""
         wanted = [item for item in self.items if item.kind == "AGG"]
-        self.draft.metric = earlier.metric
+        metric = earlier.metric
         for item in wanted:
             item.used = True
             key: Any = "total" if item.value == "amount" else item.value
-            noun = next(
-                (noun for noun in NOUNS.values() if earlier.metric in noun.metrics.values()), None
-            )
-            name = noun.metrics.get(key) if noun else None
+            noun = noun_of(earlier.metric)
+            name = NOUNS[noun].metrics.get(key) if noun else None
             if name is None or name not in self.registry.metrics:
                 raise NotCovered(f"there is no metric for the {item.text} of that")
-            self.draft.metric, self.draft.aggregated = name, True
+            metric, self.draft.aggregated = name, True
+        return metric
 
-    def _from_dimension(self) -> None:
+    def _from_dimension(self) -> str:
         """Counts what belongs to a dimension: "the busiest hour", "the most common loan type"."""
         names = [item.other("DIM") for item in self.items if item.other("DIM")]
         # "how many mortgages": the value of a type says what is counted.
@@ -245,8 +272,8 @@ class Asked:
         noun = next((_NOUN_OF[name] for name in names if name in _NOUN_OF), None)
         if noun is None:
             if self.ids and names:
-                self.draft.metric, self.draft.lists = "customer_count", True
-                return
+                self.draft.lists = True
+                return "customer_count"
             unknown = self.items.unused()
             if unknown:
                 raise NotCovered(not_understood(unknown))
@@ -257,8 +284,8 @@ class Asked:
         key: Any = "count" if self.draft.rank and not wanted else self._aggregation(item, wanted)
         if key is None:
             raise Unclear(_which_figure(noun, NOUNS[noun].metrics, self.registry))
-        self.draft.metric, self.draft.noun = self._named(noun, key), noun
-        self.draft.aggregated = bool(wanted)
+        self.draft.noun, self.draft.aggregated = noun, bool(wanted)
+        return self._named(noun, key)
 
     def _grouping_of(self, item: Item) -> str | None:
         """The grouping that an item can mean."""
@@ -276,7 +303,7 @@ class Asked:
         name = item.other("DIM")
         return str(name) if name else None
 
-    def groupings(self) -> None:
+    def _groupings(self) -> None:
         """What stands after "by", and dimensions that a listing or a comparison names."""
         for index, item in enumerate(self.items):
             if item.kind == "GROUP":

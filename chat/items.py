@@ -1,4 +1,4 @@
-"""What a question consists of: phrases, which are used up one by one, and what they have said."""
+"""What a question consists of: phrases, used up one by one, and the draft of what they say."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from chat.dates import Period
 from chat.plan import Condition, Filter, Having
-from chat.registry import NOUNS
+from chat.registry import PhraseKind
 from chat.words import words
 
-SUBJECTS = ("METRIC", "NOUN", "VERB")
-HARMLESS = frozenset({"AND", "PREPOSITION", "TO", "WITH", "ASK", "BE", "VERSUS"})
+SUBJECTS: tuple[PhraseKind, ...] = ("METRIC", "NOUN", "VERB")
+HARMLESS: tuple[PhraseKind, ...] = ("AND", "PREPOSITION", "TO", "WITH", "ASK", "BE", "VERSUS")
 """Structure, not substance: may be left over. "not", "or", numbers and nouns may not."""
 PEOPLE = {"customers": None, "borrowers": "loan", "depositors": "deposit"}
 """Words for customers, and of what they have at least one."""
@@ -24,15 +24,15 @@ PEOPLE = {"customers": None, "borrowers": "loan", "depositors": "deposit"}
 class Item:
     """One phrase of the question: what kind it is, what it means, how it was written."""
 
-    kind: str
+    kind: PhraseKind
     value: Any
     text: str
-    others: tuple[tuple[str, Any], ...] = ()
+    others: tuple[tuple[PhraseKind, Any], ...] = ()
     """Further readings: a noun that can also be a dimension or a value."""
     money: bool = False
     used: bool = False
 
-    def other(self, kind: str) -> Any:
+    def other(self, kind: PhraseKind) -> Any:
         """What the phrase means as ``kind``, or None."""
         if self.kind == kind:
             return self.value
@@ -64,36 +64,19 @@ class Items(list[Item]):
         """The item at an index, None beyond either end."""
         return self[index] if 0 <= index < len(self) else None
 
-    def use(self, kind: str) -> bool:
+    def use(self, kind: PhraseKind) -> bool:
         """Use every item of a kind up; whether there was one."""
         found = [item for item in self if item.kind == kind]
         for item in found:
             item.used = True
         return bool(found)
 
-    def back(self, index: int, skip: Iterable[str]) -> int:
+    def back(self, index: int, *skip: PhraseKind) -> int:
         """Index of the nearest item before ``index`` whose kind isn't skipped, or -1."""
         index -= 1
         while index >= 0 and self[index].kind in skip:
             index -= 1
         return index
-
-    def bound_after(self, index: int) -> int:
-        """Index of a bound that follows an item ("score above 600"), or 0."""
-        at = index + 1
-        skip = ("BE", "WITH", "AGG", "PREPOSITION", "VALUE")
-        while (after := self.at(at)) and after.kind in skip:
-            at += 1
-        after = self.at(at)
-        if after is None or after.used:
-            return 0
-        if after.kind == "NUM" and self[index].value not in ("scores",):
-            return 0
-        following = self.at(at + 1)
-        if after.kind == "CMP" and following is not None and following.kind == "NOUN":
-            # "… who withdrew and more than 2 loans": the bound belongs to what follows it.
-            return 0 if not after.money and following.value != "customers" else at
-        return at if after.kind in ("CMP", "NUM") else 0
 
     def unused(self) -> list[str]:
         """What was written and not understood."""
@@ -109,7 +92,6 @@ class Draft:
     since: date | None = None
     timed: bool = False
     """Whether the question says which moment it means."""
-    metric: str | None = None
     noun: str | None = None
     main: int = -1
     """Index of the item that is asked for."""
@@ -125,10 +107,20 @@ class Draft:
     aggregated: bool = False
 
 
-def noun_of(metric: str) -> str | None:
-    """What a metric counts or sums."""
-    found = (name for name, noun in NOUNS.items() if metric in noun.metrics.values())
-    return next(found, None)
+def bound_after(items: Items, index: int) -> int | None:
+    """Index of a bound that follows an item ("score above 600")."""
+    at = index + 1
+    while (after := items.at(at)) and after.kind in ("BE", "WITH", "AGG", "PREPOSITION", "VALUE"):
+        at += 1
+    if after is None or after.used or after.kind not in ("CMP", "NUM"):
+        return None
+    if after.kind == "NUM":
+        return at if items[index].value == "scores" else None
+    following = items.at(at + 1)
+    if following is not None and following.kind == "NOUN":
+        # "… who withdrew and more than 2 loans": the bound belongs to what follows it.
+        return at if after.money or following.value == "customers" else None
+    return at
 
 
 def at_least_one(metric: str, filters: Iterable[Filter]) -> Condition:

@@ -8,21 +8,38 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from chat.dates import Period
-from chat.items import PEOPLE, SUBJECTS, Draft, Item, Items, at_least_one
+from chat.items import PEOPLE, SUBJECTS, Draft, Item, Items, at_least_one, bound_after
 from chat.plan import Condition, Filter, Having, NotCovered, Plan, Unclear
-from chat.registry import CUSTOMER, NOUNS, TYPE_OF, Registry
+from chat.registry import CUSTOMER, NOUNS, TYPE_OF, Metric, Registry
 
 
 class Narrowing:
-    """Finds it in the items of a question whose figure is known, and writes it into the draft."""
+    """Reads from the items of a question whose metric is known what narrows it, into the draft."""
 
-    def __init__(self, registry: Registry, items: Items, draft: Draft, ids: list[int]) -> None:
+    def __init__(
+        self, registry: Registry, metric: Metric, items: Items, draft: Draft, ids: list[int]
+    ) -> None:
         self.registry = registry
+        self.metric = metric
         self.items = items
         self.draft = draft
         self.ids = ids
 
-    def conditions(self) -> None:
+    def read(self, earlier: Plan | None, now: bool) -> None:
+        """All of it; ``now`` says whether the question does.
+
+        Raises:
+            NotCovered: something that narrows nothing here.
+            Unclear: a moment that has to be named.
+
+        """
+        self._conditions()
+        self._moments(earlier, now)
+        self._filters()
+        self._having()
+        self._sums()
+
+    def _conditions(self) -> None:
         """Nouns besides the main one: conditions on customers, or words that add nothing."""
         for index, item in enumerate(self.items):
             if item.kind not in SUBJECTS or item.used:
@@ -31,8 +48,7 @@ class Narrowing:
                 continue
             item.used = self._condition(index)
         period = self.draft.period
-        metric = self.registry.metrics.get(self.draft.metric or "")
-        if period is None or metric is None or metric.date is not None:
+        if period is None or self.metric.date is not None:
             return
         dated = [
             found
@@ -48,10 +64,10 @@ class Narrowing:
             ]
             self.draft.period = None
 
-    def moments(self, earlier: Plan | None, now: bool) -> None:
+    def _moments(self, earlier: Plan | None, now: bool) -> None:
         """Reads a period as a day, or as two to compare, where the figure is a state."""
         changes, period = self.items.use("CHANGE"), self.draft.period
-        metric = self.registry.metrics[self.draft.metric or ""]
+        metric = self.metric
         past = self.registry.past_of(metric)
         if past is None:
             if self.registry.past is not None and metric.name == "customer_count" and period:
@@ -90,8 +106,7 @@ class Narrowing:
     def _is_value(self, item: Item) -> bool:
         """Reads a noun as a filter: "share of transactions that are withdrawals"."""
         value = item.other("VALUE")
-        metric = self.registry.metrics.get(self.draft.metric or "")
-        if value is None or metric is None or self.draft.noun != "transactions":
+        if value is None or self.draft.noun != "transactions":
             return False
         item.kind, item.value = "VALUE", value
         return True
@@ -114,7 +129,7 @@ class Narrowing:
                 )
             return True
         if item.kind == "METRIC":
-            return bool(item.value == self.draft.metric)
+            return bool(item.value == self.metric.name)
         if item.value == self.draft.noun and not negative and item.kind == "NOUN":
             for found in filters:
                 self._keep(found)
@@ -138,7 +153,7 @@ class Narrowing:
 
     def _or_joined(self, index: int, counted: str, filters: Sequence[Filter]) -> bool:
         """Joins "a student loan or a car loan" into one condition with two types."""
-        at = self.items.back(index, ("VALUE",))
+        at = self.items.back(index, "VALUE")
         if at < 1 or self.items[at].kind != "OR" or not filters or not self.draft.conditions:
             return False
         last = self.draft.conditions[-1]
@@ -153,22 +168,22 @@ class Narrowing:
 
     def _bounds(self, index: int) -> tuple[list[tuple[Any, Decimal]] | None, bool]:
         """Bounds on an item, and whether they count it ("2 loans") or measure it ("loans of 2")."""
-        before = self.items.back(index, ("VALUE", "CATEGORY"))
+        before = self.items.back(index, "VALUE", "CATEGORY")
         if before >= 0 and self.items[before].kind in ("CMP", "NUM"):
             found = self.items[before]
             if not found.used:
                 found.used = True
                 bounds = found.value if found.kind == "CMP" else [("=", found.value)]
                 return bounds, not found.money
-        beyond = self.items.back(index, ("VALUE", "CATEGORY", "PREPOSITION", "AGG"))
+        beyond = self.items.back(index, "VALUE", "CATEGORY", "PREPOSITION", "AGG")
         if beyond >= 0 and self.items[beyond].kind == "CMP" and not self.items[beyond].used:
             between = self.items[beyond + 1 : index]
             self.items[beyond].used = True
             for other in between:
                 other.used = other.used or other.kind == "AGG"
             return self.items[beyond].value, False
-        place = self.items.bound_after(index)
-        if place:
+        place = bound_after(self.items, index)
+        if place is not None:
             found = self.items[place]
             found.used = True
             bounds = found.value if found.kind == "CMP" else [("=", found.value)]
@@ -231,7 +246,7 @@ class Narrowing:
 
     def _having_words(self, index: int) -> tuple[bool, bool]:
         """Whether an item is denied ("without loans"), and whether customers have it ("with")."""
-        at = self.items.back(index, ("VALUE", "CATEGORY", "AGG", "OR"))
+        at = self.items.back(index, "VALUE", "CATEGORY", "AGG", "OR")
         if at >= 0 and self.items[at].kind == "WITHOUT":
             self.items[at].used = True
             return True, False
@@ -258,9 +273,9 @@ class Narrowing:
             for other in near
         )
 
-    def filters(self) -> None:
+    def _filters(self) -> None:
         """Values that are left: of dimensions, of categories, and the customers named."""
-        metric = self.registry.metrics[self.draft.metric or ""]
+        metric = self.metric
         complaints = "category" in metric.dimensions
         verb = self._verb_after(self.draft.main)
         for index, item in enumerate(self.items):
@@ -318,7 +333,7 @@ class Narrowing:
         self.draft.filters.append(found)
 
     def _denied(self, index: int) -> Literal["in", "not in"]:
-        at = self.items.back(index, ("PREPOSITION", "VALUE", "AND", "OR", "BE", "DIM"))
+        at = self.items.back(index, "PREPOSITION", "VALUE", "AND", "OR", "BE", "DIM")
         if at >= 0 and self.items[at].kind == "NOT":
             self.items[at].used = True
             return "not in"
@@ -331,7 +346,7 @@ class Narrowing:
             if item.kind == "OR" and before and after and before.kind == after.kind == "VALUE":
                 item.used = before.value[0] == after.value[0]
 
-    def having(self) -> None:
+    def _having(self) -> None:
         """A bound beside the main figure of a grouping: "which cities have over 100 customers"."""
         for item in self.items:
             if (
@@ -346,9 +361,9 @@ class Narrowing:
                 op, value = item.value[0]
                 self.draft.having = Having(op=op, value=value)
 
-    def sums(self) -> None:
+    def _sums(self) -> None:
         """Lets "in total" stand beside what is summed anyway, "breakdown" beside a grouping."""
-        metric = self.registry.metrics[self.draft.metric or ""]
+        metric = self.metric
         if self.draft.group_by:
             self.items.use("BREAKDOWN")
         for item in self.items:

@@ -64,29 +64,31 @@ _PROFILE = re.compile(
 )
 
 
-class Listener:
-    """Reads the text of one question."""
+def read(text: str, lexicon: Lexicon, today: date, people: FindPeople) -> Phrases:
+    """Cut a question into its phrases.
 
-    def __init__(self, phrases: Lexicon, today: date, people: FindPeople) -> None:
-        self.lexicon = phrases
+    Raises:
+        NotCovered: it is too long, or holds a word or a day that doesn't exist here.
+        Unclear: a name that several customers have, or more than one period.
+
+    """
+    return _Reader(lexicon, today, people).read(text)
+
+
+class _Reader:
+    def __init__(self, lexicon: Lexicon, today: date, people: FindPeople) -> None:
+        self.lexicon = lexicon
         self.today = today
         self.find_people = people
-        self.heard = Phrases()
+        self.said = Phrases()
 
-    def hear(self, text: str) -> Phrases:
-        """Cut a question into its phrases.
-
-        Raises:
-            NotCovered: it is too long, or holds a word or a day that doesn't exist here.
-            Unclear: a name that several customers have, or more than one period.
-
-        """
+    def read(self, text: str) -> Phrases:
         if len(text) > LONGEST:
             raise NotCovered(f"the question is longer than {LONGEST:,} characters")
         plain = normal(text)
-        heard = self.heard
-        heard.lead, profile = bool(_LEAD.match(plain)), _PROFILE.match(plain)
-        heard.now = bool(_NOW.search(plain))
+        said = self.said
+        said.lead, profile = bool(_LEAD.match(plain)), _PROFILE.match(plain)
+        said.now = bool(_NOW.search(plain))
         # "only" narrows elsewhere: "customers with only a car loan" must not lose it.
         plain = _ONLY.sub(" ", plain)
         rest = self._take_people(plain)
@@ -96,23 +98,23 @@ class Listener:
             raise NotCovered(str(error)) from None
         if len(periods) > 1:
             raise Unclear("Which period do you mean? I answer for one span of days at a time.")
-        heard.period = periods[0] if periods else None
-        if profile and heard.ids and not list(self._tag(_PROFILE.sub(" ", rest))):
-            heard.profile = True
-            return heard
-        heard.items = Items(self._tag(rest))
+        said.period = periods[0] if periods else None
+        if profile and said.ids and not list(self._tag(_PROFILE.sub(" ", rest))):
+            said.profile = True
+            return said
+        said.items = Items(self._tag(rest))
         self._take_parts_of_names()
-        if unknown := [item.text for item in heard.items if item.kind == "UNKNOWN"]:
+        if unknown := [item.text for item in said.items if item.kind == "UNKNOWN"]:
             raise NotCovered(not_understood(unknown))
-        _who(heard.items)
-        heard.items = _comparisons(heard.items)
-        return heard
+        _who(said.items)
+        said.items = _comparisons(said.items)
+        return said
 
     def _take_people(self, text: str) -> str:
         """Customers by number and by full name; the text without them."""
         for pattern in (_IDS, _HASH):
             for found in pattern.finditer(text):
-                self.heard.ids += [int(number) for number in re.findall(r"\d+", found[1])]
+                self.said.ids += [int(number) for number in re.findall(r"\d+", found[1])]
             text = pattern.sub(" ", text)
         raw = [word.strip(' ,.?!:;"()') for word in text.split()]
         grams = {
@@ -133,11 +135,11 @@ class Listener:
             labels = ", ".join(person.label for person in found[:10])
             more = f" and {len(found) - 10} more" if len(found) > 10 else ""
             raise Unclear(f"Which customer do you mean by “{name.title()}”: {labels}{more}?")
-        self.heard.people += found
-        self.heard.ids.append(found[0].customer_id)
+        self.said.people += found
+        self.said.ids.append(found[0].customer_id)
 
     def _take_parts_of_names(self) -> None:
-        unknown = [item for item in self.heard.items if item.kind == "UNKNOWN"]
+        unknown = [item for item in self.said.items if item.kind == "UNKNOWN"]
         if not unknown:
             return
         names = {item: item.text.removesuffix("'s").removesuffix("'") for item in unknown}
@@ -145,7 +147,7 @@ class Listener:
         for item, name in names.items():
             if found := matches.get(name):
                 self._take_person(name, found)
-                self.heard.items.remove(item)
+                self.said.items.remove(item)
 
     def _tag(self, text: str) -> Iterator[Item]:
         tokens, raw = words(text), as_written(text)

@@ -1,7 +1,7 @@
 """From a question's words to a plan, by rules alone: the same question gives the same plan.
 
 Every word of substance must be used. A word that the rules don't know, or can't place, ends in a
-refusal or in a question back: a filter that was overheard would make a wrong figure.
+refusal or in a question back: a filter that was overread would make a wrong figure.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
 
+from chat import phrases
 from chat.asked import Asked
-from chat.items import PEOPLE, SUBJECTS, Draft, Item, Items, at_least_one, not_understood, noun_of
+from chat.items import PEOPLE, SUBJECTS, Draft, Items, at_least_one, not_understood
 from chat.narrowing import Narrowing
-from chat.phrases import FindPeople, Listener, Person, Phrases
+from chat.phrases import FindPeople, Person, Phrases
 from chat.plan import Filter, NotCovered, Plan, Unclear, validate
-from chat.registry import CUSTOMER, DATE_GRAINS, Registry
+from chat.registry import CUSTOMER, DATE_GRAINS, NOUNS, Metric, Registry, noun_of
 from chat.words import lexicon
 
 PROFILE = ("average_credit_score", "loan_count", "loan_total", "deposit_total", "withdrawal_total")
@@ -53,82 +53,81 @@ class Parser:
             Unclear: it needs one more word from the asker.
 
         """
-        heard = Listener(self.lexicon, today, people).hear(text)
-        if heard.profile:
-            plan = _list(heard.ids, columns=self._profile())
+        said = phrases.read(text, self.lexicon, today, people)
+        if said.profile:
+            plan = _list(said.ids, columns=self._profile())
         else:
-            plan = self._plan(heard, earlier)
-        return Understood(validate(plan, self.registry), tuple(heard.people))
+            plan = self._plan(said, earlier)
+        return Understood(validate(plan, self.registry), tuple(said.people))
 
-    def _plan(self, heard: Phrases, earlier: Plan | None) -> Plan:
-        items = heard.items
-        _of_them(items, earlier)
-        draft = Draft(heard.period)
-        previous = earlier if _follows(heard, earlier) else None
-        asked = Asked(self.registry, items, draft, heard.ids)
-        narrowing = Narrowing(self.registry, items, draft, heard.ids)
-        asked.ranks()
-        asked.choose(previous)
-        asked.groupings()
-        narrowing.conditions()
-        narrowing.moments(previous, heard.now)
-        narrowing.filters()
-        narrowing.having()
-        narrowing.sums()
+    def _plan(self, said: Phrases, earlier: Plan | None) -> Plan:
+        items, draft = said.items, Draft(said.period)
+        previous = earlier if self._follows(said, earlier) else None
+        metric = Asked(self.registry, items, draft, said.ids).read(previous)
+        Narrowing(self.registry, metric, items, draft, said.ids).read(previous, said.now)
         if left := items.unused():
             raise NotCovered(not_understood(left))
-        plan = _drafted(draft, items)
+        plan = _drafted(metric, draft, items)
         if previous is not None:
             plan = _continued(plan, previous, draft, self.registry)
         if plan.show == "share" and plan.base and not (plan.filters or plan.conditions):
             plan = plan.model_copy(update={"filters": plan.base, "base": ()})
         return plan
 
+    def _follows(self, said: Phrases, earlier: Plan | None) -> bool:
+        """Whether a question goes on from the one before; uses its pronouns up.
+
+        Raises:
+            Unclear: it would, but there is none; or it asks nothing at all.
+
+        """
+        items = said.items
+        counted = earlier is not None and self._of_them(items, earlier)
+        pronouns = items.use("PRONOUN") or counted
+        subject = any(item.kind in SUBJECTS for item in items)
+        if pronouns and earlier is None and not said.ids:
+            raise Unclear("Whom do you mean? There is no earlier question to go on from.")
+        if said.lead and earlier is None and not subject:
+            raise Unclear("What about it? There is no earlier question to go on from.")
+        if not items and not said.period and not said.ids:
+            # "thanks" asks nothing: the earlier figure again would look like an answer to it.
+            raise Unclear("What would you like to know?")
+        return said.lead or pronouns or not subject
+
+    def _of_them(self, items: Items, earlier: Plan) -> bool:
+        """Reads the pronoun of "how many of them" as what the earlier question was about.
+
+        With a verb of its own ("how much did they withdraw"), and after scores, of which there is
+        no number, they are its customers.
+
+        Raises:
+            Unclear: it was about nothing that can be counted: a net flow has no members, and how
+                many customers there were on an earlier day isn't known.
+
+        """
+        acts = any(item.kind == "VERB" for item in items)
+        for item, after, further in zip(items, items[1:], [*items[2:], None], strict=False):
+            if item.kind != "AGG" or after.kind != "PRONOUN":
+                continue
+            if further is not None and further.kind == "NOUN":
+                # "how many of those loans": it says of what.
+                return False
+            noun = "customers" if acts else noun_of(earlier.metric)
+            if noun is None:
+                raise Unclear("Of what: customers, loans or transactions?")
+            if item.value == "count" and "count" not in NOUNS[noun].metrics:
+                if earlier.of_the_past or not self.registry.metrics[earlier.metric].of_customers:
+                    raise Unclear("Of what: customers, loans or transactions?")
+                noun = "customers"
+            after.kind, after.value = "NOUN", noun
+            return True
+        return False
+
     def _profile(self) -> tuple[str, ...]:
         return tuple(name for name in PROFILE if name in self.registry.metrics)
 
 
-def _follows(heard: Phrases, earlier: Plan | None) -> bool:
-    """Whether a question goes on from the one before.
-
-    Raises:
-        Unclear: it would, but there is none; or it asks nothing at all.
-
-    """
-    items = heard.items
-    pronouns = items.use("PRONOUN")
-    subject = any(item.kind in SUBJECTS for item in items)
-    if pronouns and earlier is None and not heard.ids:
-        raise Unclear("Whom do you mean? There is no earlier question to go on from.")
-    if heard.lead and earlier is None and not subject:
-        raise Unclear("What about it? There is no earlier question to go on from.")
-    if not items and not heard.period and not heard.ids:
-        # "thanks" asks nothing: the earlier figure again would look like an answer to it.
-        raise Unclear("What would you like to know?")
-    return heard.lead or pronouns or not subject
-
-
-def _of_them(items: Items, earlier: Plan | None) -> None:
-    """Lets "how many of them" count what the earlier question was about.
-
-    With a verb of its own ("how much did they withdraw") they are its customers.
-
-    Raises:
-        Unclear: it counted nothing that could be told apart: a net flow has no members.
-
-    """
-    acts = any(item.kind == "VERB" for item in items)
-    for item, after in pairwise(items):
-        if item.kind == "AGG" and after.kind == "PRONOUN" and earlier is not None:
-            noun = "customers" if acts else noun_of(earlier.metric)
-            if noun is None:
-                raise Unclear("How many of what: customers, loans, transactions?")
-            after.kind, after.value = "NOUN", noun
-            items.append(Item("PRONOUN", None, after.text))
-            return
-
-
-def _drafted(draft: Draft, items: Items) -> Plan:
+def _drafted(metric: Metric, draft: Draft, items: Items) -> Plan:
     """The plan of a question that stands for itself."""
     main = items.at(draft.main)
     asked = any(item.kind == "ASK" for item in items) or (
@@ -153,7 +152,7 @@ def _drafted(draft: Draft, items: Items) -> Plan:
         )
     else:
         plan = Plan(
-            metric=draft.metric or "",
+            metric=metric.name,
             show="share" if draft.share else "figure",
             group_by=tuple(dict.fromkeys(draft.group_by)),
             filters=tuple(draft.filters),

@@ -250,6 +250,18 @@ TYPE_OF: Mapping[str, str] = {
 """What plain "type" means, by noun."""
 
 
+def noun_of(metric: str) -> str | None:
+    """What a metric counts or sums."""
+    found = (name for name, noun in NOUNS.items() if metric in noun.metrics.values())
+    return next(found, None)
+
+
+def aggregation_of(metric: str) -> Aggregation | None:
+    """How a metric sums up its noun."""
+    pairs = (pair for noun in NOUNS.values() for pair in noun.metrics.items())
+    return next((key for key, name in pairs if name == metric), None)
+
+
 def read(manifest: Mapping[str, Any]) -> Registry:
     """The registry of dbt's ``semantic_manifest.json``, without values and without MetricFlow."""
     models = {model["name"]: model for model in manifest["semantic_models"]}
@@ -461,22 +473,63 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
+PhraseKind = Literal[
+    "METRIC",
+    "NOUN",
+    "VERB",
+    "VALUE",
+    "CATEGORY",
+    "DIM",
+    "GRAIN",
+    "TYPE",
+    "GROUP",
+    "AGG",
+    "SHARE",
+    "RANK",
+    "RANKED",
+    "CHANGE",
+    "BREAKDOWN",
+    "VERSUS",
+    "NUM",
+    "MONEY",
+    "OP",
+    "POST",
+    "BETWEEN",
+    "CMP",
+    "AND",
+    "OR",
+    "NOT",
+    "TO",
+    "BY",
+    "WITH",
+    "WITHOUT",
+    "BE",
+    "PREPOSITION",
+    "ASK",
+    "WHO",
+    "PRONOUN",
+    "STOP",
+    "UNKNOWN",
+]
+"""What a phrase can be."""
+
+
 @dataclass
 class Lexicon:
     """Phrases and what they mean, longest match first. Built from one registry."""
 
     root: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, words: Sequence[str], kind: str, value: Any) -> None:
+    def add(self, words: Sequence[str], kind: PhraseKind, value: Any) -> None:
         """Teach one phrase, already split into words."""
         node = self.root
         for word in words:
             node = node.setdefault(word, {})
         node.setdefault("", []).append((kind, value))
 
-    def match(self, tokens: Sequence[str], start: int) -> tuple[int, list[tuple[str, Any]]]:
+    def match(self, tokens: Sequence[str], start: int) -> tuple[int, list[tuple[PhraseKind, Any]]]:
         """Length of the longest phrase at ``start`` and its meanings; ``(0, [])`` if none."""
-        best: tuple[int, list[tuple[str, Any]]] = (0, [])
+        best: tuple[int, list[tuple[PhraseKind, Any]]] = (0, [])
         node = self.root
         for length, token in enumerate(tokens[start:], start=1):
             node = node.get(token, {})

@@ -15,6 +15,7 @@ from chat.registry import (
     VALUE_WORDS,
     Dimension,
     Lexicon,
+    PhraseKind,
     Registry,
 )
 
@@ -61,8 +62,8 @@ _TOKEN = re.compile(
     r"|!=|<>|>=|<=|=>|=<|[<>=≥≤$€£%+*~^|\\;]"
 )
 _AMOUNT = re.compile(r"-?\d[\d,]*(?:\.\d+)?[km]?")
-# Kind, value, and the phrases that mean it. The longest phrase wins.
-_PHRASES: tuple[tuple[str, Any, str], ...] = (
+# PhraseKind, value, and the phrases that mean it. The longest phrase wins.
+_PHRASES: tuple[tuple[PhraseKind, Any, str], ...] = (
     # How something is summed up.
     ("AGG", "count", "how many | number of | count | count of | number"),
     (
