@@ -35,7 +35,7 @@ _HEXADECIMAL = re.compile(r"(?:\\x[0-9a-f]{2})+")
 
 def show(report: LandReport, *, check: bool, limit: float, console: Console) -> None:
     """Print every file of a landing; ``limit`` is the share of bad records that stops it."""
-    console.print(f"{report.source}: {'checked, nothing is written' if check else 'landing'}")
+    console.print(f"{report.source}: {'checked, nothing lands' if check else 'landing'}")
     for file in report.files:
         console.print(_headline(file, limit))
         for reject in file.rejects[:SHOWN]:

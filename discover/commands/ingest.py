@@ -111,7 +111,7 @@ def land(
         list[str] | None,
         typer.Argument(help="Files, globs, s3:// URLs. Without: core_banking from Postgres."),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; just report.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Land nothing; just report.")] = False,
     rows: Annotated[bool, typer.Option("--rows", help="Add the typed rows as they land.")] = False,
     as_json: Json = False,
 ) -> None:
