@@ -51,7 +51,8 @@ own, with the parsed project kept from build to build.
 Where the factor of ten goes: a million transactions are little to DuckDB, so that a full refresh \
 costs hardly more than what every refresh that has news does: dbt's start, models and tests of \
 what stands on a source that moved, and the checks at both ends. It writes no document that stands \
-already. An ATM day touches more than half of all customers here, and each has two objects to be written.
+already. An ATM day touches more than half of all customers here, and each has two objects to be \
+written.
 
 {equal}"""
 
