@@ -49,10 +49,9 @@ own, with the parsed project kept from build to build.
 {goals}
 
 Where the factor of ten goes: a million transactions are little to DuckDB, so that a full refresh \
-costs hardly more than what every refresh that has news does: dbt's start, models and tests of \
-what stands on a source that moved, and the checks at both ends. It writes no document that stands \
-already. An ATM day touches more than half of all customers here, and each has two objects to be \
-written.
+costs hardly more than what every refresh that has news does: dbt's models and tests, and the \
+checks at both ends. It writes no document that stands already. An ATM day touches more than half \
+of all customers here, and each has two objects to be written.
 
 {equal}"""
 

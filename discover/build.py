@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from lakehouse.users import Grant
 
 PROJECT = REPOSITORY / "dbt_project"
 
-_WORK_FILE = ("resource_type:seed", "staging", "intermediate")
-"""Selects what lives in the work file: new for every build, and whatever is built stands on it."""
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 
 
@@ -100,20 +98,6 @@ def build(
     )
 
 
-def args_for(moved: Collection[str]) -> list[str]:
-    """Arguments of ``dbt build`` after which marts of before are what a whole build would make.
-
-    Args:
-        moved: what differs from when they were built, of a manifest's ``inputs``.
-
-    """
-    if not moved or not set(moved) <= {*catalog.SOURCES, catalog.ENTITLEMENTS}:
-        return []
-    marts = [f"source:{name}+" for name in catalog.SOURCES if name in moved]
-    marts += [catalog.ENTITLEMENTS] if catalog.ENTITLEMENTS in moved else []
-    return ["--select", *_WORK_FILE, *marts]
-
-
 def build_views(settings: Settings, *, marts_file: Path, work_dir: Path) -> None:
     """Make the seeds and views that a part of the project stands on; they cost next to nothing.
 
@@ -126,7 +110,7 @@ def build_views(settings: Settings, *, marts_file: Path, work_dir: Path) -> None
     results = run_dbt(
         settings,
         [
-            *("build", "--select", *_WORK_FILE),
+            *("build", "--select", "resource_type:seed", "staging", "intermediate"),
             *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
         ],
         target="local",

@@ -58,7 +58,7 @@ class Report:
     orphans: dict[str, int] = field(default_factory=dict)
     """What is kept of customers unknown to core banking; see :mod:`discover.orphans`."""
     warnings: list[str] = field(default_factory=list)
-    """``<test>: <what dbt says of it>``, one a test that only warns; of the marts it built."""
+    """``<test>: <what dbt says of it>``, one a test that only warns; of a run that built."""
     documents: dict[str, int] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -112,7 +112,7 @@ def refresh(
         try:
             with lake_answers():
                 run.land(inputs)
-                run.bring_up_to_date(force=force, full=full)
+                run.bring_up_to_date(force or full, anew=full)
         except (InputRejected, GateFailed) as error:
             report.state, report.exit_code = "stopped", error.exit_code
             report.failures.append(str(error))
@@ -199,11 +199,11 @@ class _Run:
                 "; ".join(stopped), "mend and deliver again; see: discover quarantine"
             )
 
-    def bring_up_to_date(self, *, force: bool, full: bool) -> None:
+    def bring_up_to_date(self, force: bool, *, anew: bool) -> None:
         inputs, code = fingerprint_inputs(self.settings), fingerprint_code()
         published = self.versions.current()
-        if published is None or force or full or not _is_current(published, inputs, code):
-            published = self._publish_new(inputs, code, force=force, full=full)
+        if published is None or force or not _is_current(published, inputs, code):
+            published = self._publish_new(inputs, code, anew=anew)
         elif published.documents_complete:
             # Of a source that brings nothing new any more, nothing else would tell.
             self._check_freshness()
@@ -243,23 +243,11 @@ class _Run:
             )
         )
 
-    def _publish_new(
-        self, inputs: dict[str, str], code: str, *, force: bool, full: bool
-    ) -> Manifest:
-        from discover.build import args_for
-
+    def _publish_new(self, inputs: dict[str, str], code: str, *, anew: bool) -> Manifest:
         self._flatten()
         self._check_raw()
         published = self.versions.current()
-        if full or published is None or published.code != code:
-            # What older code stored in an incremental fact may not be what this code makes.
-            self._build(["--full-refresh"])
-        elif force or published.pinned:
-            # A version rolled back to names the inputs of the version left, not its own.
-            self._build([])
-        else:
-            # Asked again: what landed in between may have been flattened, too.
-            self._build(args_for(_moved(published.inputs, fingerprint_inputs(self.settings))))
+        self._build(anew=anew or published is None or published.code != code)
         self._check_marts()
         return self._publish(inputs, code)
 
@@ -277,7 +265,7 @@ class _Run:
         with self._stage("check raw") as stage:
             self._require(check_raw(self.settings), stage)
 
-    def _build(self, args: Sequence[str]) -> None:
+    def _build(self, *, anew: bool) -> None:
         from discover.build import build
 
         with self._stage("build") as stage:
@@ -288,7 +276,8 @@ class _Run:
                 self.settings,
                 marts_file=self.versions.candidate(self.report.run_id),
                 work_dir=work,
-                args=args,
+                # What older code stored in an incremental fact may not be what this code makes.
+                args=["--full-refresh"] if anew else (),
                 entitlements=read_grants(self.settings.home),
             )
             self.report.tables = dict(built.tables)
@@ -400,15 +389,10 @@ def _is_current(published: Manifest, inputs: dict[str, str], code: str) -> bool:
     return published.inputs == inputs and (published.code == code or published.pinned)
 
 
-def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
-    """Inputs that are new, or not what they were."""
-    return {name for name in now if before.get(name) != now[name]}
-
-
 def fingerprint_inputs(settings: Settings) -> dict[str, str]:
     """Digests: one a source over its landed batches, of the entitlements, of the bank's zone."""
     prints = {source: _digest(batch_ids(settings, source)) for source in catalog.SOURCES}
-    prints[catalog.ENTITLEMENTS] = _digest(str(grant) for grant in read_grants(settings.home))
+    prints["entitlements"] = _digest(str(grant) for grant in read_grants(settings.home))
     prints["timezone"] = _digest([settings.timezone])
     return prints
 

@@ -59,8 +59,6 @@ TRANSACTIONS = RawTable("atm", "transactions")
 COMPLAINTS = RawTable("feedback", "complaints")
 RAW_TABLES = (CUSTOMERS, CREDIT_PROFILES, LOANS, TRANSACTIONS, COMPLAINTS)
 
-ENTITLEMENTS = "entitlements"
-"""The mart of the grants, and what they are called among a version's inputs."""
 MART_KEYS = {
     "dim_customers": ("customer_id",),
     "fct_customers": ("customer_id",),
@@ -70,7 +68,7 @@ MART_KEYS = {
     "fct_complaints": ("feedback_id",),
     "fct_credit_history": ("customer_id", "valid_from_utc"),
     "fct_unknown_customers": ("customer_id",),
-    ENTITLEMENTS: ("user_name", "group_type", "group_value"),
+    "entitlements": ("user_name", "group_type", "group_value"),
 }
 """The marts, and what tells one row from another: the grain that dbt's tests hold."""
 

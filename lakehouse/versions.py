@@ -27,7 +27,6 @@ from typing import Any, TextIO
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from lakehouse import catalog
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import read_json
 
@@ -205,7 +204,7 @@ class Versions:
         # Data of the version rolled back from: only data newer than those ends the pin. Grants of
         # the one rolled back to: where others hold now, the next refresh must not find it current.
         inputs = current.inputs | {
-            name: found for name, found in target.inputs.items() if name == catalog.ENTITLEMENTS
+            name: found for name, found in target.inputs.items() if name == "entitlements"
         }
         pinned = target.model_copy(
             update={"pinned": True, "inputs": inputs, "documents_complete": False}

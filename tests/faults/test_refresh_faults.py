@@ -130,43 +130,6 @@ def test_a_rollback_takes_the_documents_along_and_lasts_until_something_is_new(
     story.must_go_on(published)
 
 
-def test_after_a_rollback_one_new_file_brings_back_what_was_rolled_back(story: Story) -> None:
-    assert story.refresh() == "published"
-    left = story.number
-    rollback(story.settings, None)
-    story.number += 1
-    new = deliveries.write(story.folder, story.number)
-    standing = deliveries.write(story.folder, left)
-    assert refresh(story.settings, standing | {"atm": new["atm"]}).state == "published"
-    found = deliveries.read(story.settings.home)
-    assert found is not None
-    assert found[1].scores == found[1].history_scores == [300 + left]
-    assert found[1].transactions == deliveries.ROWS * story.number
-    assert found[1].wide_amount == found[1].daily_amount == found[1].amount
-
-
-def test_only_what_stands_on_a_moved_source_is_built(story: Story) -> None:
-    standing = deliveries.write(story.folder, story.number)
-    story.number += 1
-    new = deliveries.write(story.folder, story.number)
-    everything = built(story, standing, force=True)
-    assert built(story, standing | {"credit_bureau": new["credit_bureau"]}) < everything - 20
-    found = deliveries.read(story.settings.home)
-    assert found is not None
-    assert found[1].scores == [300 + story.number]
-    assert found[1].wide_loan_total == sum(found[1].loan_amounts) * found[1].customers
-    assert story.refresh() == "published"
-    assert story.version() == story.number
-
-
-def built(story: Story, inputs: dict[str, list[str]], *, force: bool = False) -> int:
-    """Publishes a delivery; how many models and tests ran for it."""
-    report = refresh(story.settings, inputs, force=force)
-    assert report.state == "published"
-    (note,) = (stage.note for stage in report.stages if stage.name == "build")
-    return int(note.split()[0])
-
-
 def through(settings: Settings, store: faulty_s3.FaultyS3) -> Settings:
     return settings.model_copy(update={"lake_endpoint": store.endpoint})
 
