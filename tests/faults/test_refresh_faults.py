@@ -130,6 +130,22 @@ def test_a_rollback_takes_the_documents_along_and_lasts_until_something_is_new(
     story.must_go_on(published)
 
 
+def test_after_a_rollback_one_new_file_brings_back_what_was_rolled_back(story: Story) -> None:
+    assert story.refresh() == "published"
+    left = story.number
+    rollback(story.settings, None)
+    story.number += 1
+    new = deliveries.write(story.folder, story.number)
+    standing = deliveries.write(story.folder, left)
+    assert refresh(story.settings, standing | {"atm": new["atm"]}).state == "published"
+    found = deliveries.read(story.settings.home)
+    assert found is not None
+    assert found[1].scores == found[1].history_scores == [300 + left]
+    assert found[1].transactions == deliveries.ROWS * story.number
+    assert found[1].wide_amount == found[1].daily_amount == found[1].amount
+    assert story.refresh() == "published"
+
+
 def through(settings: Settings, store: faulty_s3.FaultyS3) -> Settings:
     return settings.model_copy(update={"lake_endpoint": store.endpoint})
 
