@@ -173,6 +173,10 @@ def test_the_life_of_a_home(own_home: Path) -> None:
     secrets = json.loads((own_home / "secrets.json").read_text()).values()
     for log in (own_home / "logs").iterdir():
         assert not [secret for secret in secrets if secret in log.read_text(errors="replace")]
+    # The store's own log tells the access key's id: it is for the owner alone.
+    log = own_home / "services" / "seaweedfs" / "log"
+    assert list(log.iterdir())
+    assert log.stat().st_mode & 0o077 == 0
 
 
 def test_ports_move_with_the_data_and_two_homes_run_side_by_side(
