@@ -152,10 +152,10 @@ def test_a_newer_python_alone_lets_uv_fetch_one_and_says_why_it_cannot(
     clone: Path, tmp_path: Path
 ) -> None:
     _python(tmp_path / "bin", "python3", (3, 14))
-    _with_uv(clone, "printf 'error: no download\\n  cause: no route | host\\n' >&2; exit 2\n")
+    _with_uv(clone, "printf 'error: no download\\n  cause: no request\\n  cause: no route\\n' >&2; exit 2\n")
     said = _error(clone, tmp_path / "bin")
     assert said.startswith(
-        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download: no route"
+        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download no route —"
     )
     assert "install one, or: make PYTHON=/path/to/python3.11" in said
 
