@@ -58,7 +58,7 @@ if [ ! -x "$venv/bin/python" ]; then
     $uv venv --quiet --clear --python "$python" "$venv"
   elif ! said=$($uv venv --quiet --clear --managed-python --python 3.12 "$venv" 2>&1); then
     # The first line says what failed, the last one why.
-    reason=$(echo "$said" | sed -n 's/^ *\(error\|cause\): *//p' | sed -n '1{p;d;};$p' | paste -s -d ' ' -)
+    reason=$(echo "$said" | awk 'sub(/^ *(error|cause): */, "") {last = $0; if (!count++) first = $0} END {print first (count > 1 ? ": " last : "")}')
     fail "no Python 3.11 or 3.12 was found, and uv can't download 3.12: ${reason:-$said} — install one, or: make PYTHON=/path/to/python3.11, or set UV_PYTHON_INSTALL_MIRROR to a mirror"
   fi
 fi

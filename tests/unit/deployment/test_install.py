@@ -55,7 +55,7 @@ def _run(script: str, *arguments: str, clone: Path, path: Path) -> subprocess.Co
     """Run one of the scripts where ``path`` has all the Python there is."""
     tools = clone / "tools"
     tools.mkdir(exist_ok=True)
-    for name in ("sh", "dirname", "sed", "paste", "touch"):
+    for name in ("sh", "dirname", "awk", "touch"):
         with_links = tools / name
         if not with_links.exists():
             with_links.symlink_to(shutil.which(name) or "")
@@ -155,7 +155,7 @@ def test_a_newer_python_alone_lets_uv_fetch_one_and_says_why_it_cannot(
     _with_uv(clone, "printf 'error: no download\\n  cause: no request\\n  cause: no route\\n' >&2; exit 2\n")
     said = _error(clone, tmp_path / "bin")
     assert said.startswith(
-        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download no route —"
+        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download: no route —"
     )
     assert "install one, or: make PYTHON=/path/to/python3.11" in said
 
