@@ -42,17 +42,18 @@ install_uv() {
 }
 
 if [ -n "$python" ]; then
-  "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null ||
-    fail "PYTHON=$python is not a Python 3.11 or 3.12 — without PYTHON one is found, or downloaded"
+  chosen=$python
+  python=$("$chosen" -c 'import sys; print(sys.executable); sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null) ||
+    fail "PYTHON=$chosen is not a Python 3.11 or 3.12 — without PYTHON one is found, or downloaded"
 elif ! python=$(find_python 'sys.version_info[:2] == (3, 11)'); then
   python=$(find_python 'sys.version_info[:2] == (3, 12)') || python=
 fi
-echo "Installing the main environment (locked, hash-checked) with ${python:-Python 3.12, which uv downloads}"
 
 # uv needs no Python to run, so it outlives the one that installed it.
 if [ ! .venv-uv/.ready -nt requirements/uv.txt ] || ! $uv --version >/dev/null 2>&1; then
   install_uv
 fi
+echo "Installing the main environment (locked, hash-checked) with ${python:-Python 3.12, which uv downloads}"
 if [ ! -x "$venv/bin/python" ]; then
   if [ -n "$python" ]; then
     $uv venv --quiet --clear --python "$python" "$venv"

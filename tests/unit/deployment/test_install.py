@@ -123,11 +123,9 @@ def test_debians_python_without_venv(clone: Path, tmp_path: Path, version: tuple
 def test_another_python_may_install_uv(clone: Path, tmp_path: Path) -> None:
     """What gets the environment needs no pip: uv fills it."""
     _python(tmp_path / "bin", "python3.12", (3, 12), lacks="ensurepip")
-    newer = _python(tmp_path / "bin", "python3.14", (3, 14))
+    _python(tmp_path / "bin", "python3.14", (3, 14))
     done = _run("install.sh", ".venv", clone=clone, path=tmp_path / "bin")
-    assert f"with {tmp_path}/bin/python3.12" in done.stdout
-    assert "asked for: -m venv --clear .venv-uv" in done.stderr
-    assert newer.exists()
+    assert done.stderr == "asked for: -m venv --clear .venv-uv\n"
 
 
 def test_a_chosen_python_of_another_version_is_refused(clone: Path, tmp_path: Path) -> None:
@@ -152,10 +150,13 @@ def test_a_newer_python_alone_lets_uv_fetch_one_and_says_why_it_cannot(
     clone: Path, tmp_path: Path
 ) -> None:
     _python(tmp_path / "bin", "python3", (3, 14))
-    _with_uv(clone, "printf 'error: no download\\n  cause: no request\\n  cause: no route\\n' >&2; exit 2\n")
+    _with_uv(
+        clone,
+        "printf 'error: no download\\n  cause: no request\\n  cause: no route\\n' >&2; exit 2\n",
+    )
     said = _error(clone, tmp_path / "bin")
     assert said.startswith(
-        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download: no route —"
+        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download: no route "
     )
     assert "install one, or: make PYTHON=/path/to/python3.11" in said
 
