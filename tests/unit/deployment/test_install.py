@@ -155,10 +155,8 @@ def test_a_newer_python_alone_lets_uv_fetch_one_and_says_why_it_cannot(
         "printf 'error: no download\\n  cause: no request\\n  cause: no route\\n' >&2; exit 2\n",
     )
     said = _error(clone, tmp_path / "bin")
-    assert said.startswith(
-        "error: no Python 3.11 or 3.12 was found, and uv can't download 3.12: no download: no route "
-    )
-    assert "install one, or: make PYTHON=/path/to/python3.11" in said
+    assert "uv can't download 3.12: no download: no route — install one" in said
+    assert "or: make PYTHON=/path/to/python3.11" in said
 
 
 def test_a_newer_python_alone_gets_the_python_that_uv_manages(clone: Path, tmp_path: Path) -> None:
