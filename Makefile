@@ -1,14 +1,16 @@
 # A thin face on the `discover` command. Works with GNU make 3.81.
-# Python 3.11 or 3.12: the first one found; choose another with `make PYTHON=/path/to/python …`.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
-  "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1 \
-  && { command -v "$$p"; break; }; done)
+# Another Python or another environment: make PYTHON=/path/to/python3.12 VENV=.venv-3.12 …
+PYTHON ?=
 VENV := .venv
 DISCOVER := $(VENV)/bin/discover
 READY := $(VENV)/.ready
+# The system's certificates include those of a company's proxy; uv's own list doesn't.
+export UV_SYSTEM_CERTS ?= 1
+# Files are UTF-8, whatever the locale says.
+export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo day2 test test-jvm test-jvm-spark test-jvm-kafka test-jvm-trino lint format docs bench down clean lock
+.PHONY: help setup demo day2 test test-unit test-python312 test-jvm test-jvm-spark test-jvm-kafka test-jvm-trino lint format docs bench down clean lock
 
 ##@ Use
 demo: announce $(READY) ## set up and run everything: data, lake, marts, documents, chat, dashboard
@@ -24,7 +26,7 @@ down: ## stop all services; data stays
 	@if [ -x $(DISCOVER) ]; then $(DISCOVER) down; fi
 
 clean: down ## remove data, environments and build output
-	rm -rf .discover .venv .venv-* .jars dbt_project/target dbt_project/logs
+	rm -rf .discover .discover-* .venv .venv-* .jars dbt_project/target dbt_project/logs
 	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 ##@ Develop
@@ -34,6 +36,16 @@ setup: $(READY) ## environments only; the command is then .venv/bin/discover
 test: $(READY) ## set up and pass the tests
 	@$(DISCOVER) install
 	$(VENV)/bin/python -m pytest -n 2
+
+test-unit: $(READY) ## the unit tests, in under 90 seconds
+	$(VENV)/bin/python -m pytest -n 2 tests/unit
+
+test-python312: ## the demo on Python 3.12, in separate environments and a separate home
+	@python="$$(sh requirements/find-python.sh 'sys.version_info[:2] == (3, 12)')" \
+	  || { echo "error: no Python 3.12 was found" >&2; exit 2; }; \
+	export DISCOVER_HOME="$(CURDIR)/.discover-3.12"; \
+	$(MAKE) demo VENV=.venv-3.12 PYTHON="$$python"; status=$$?; \
+	$(MAKE) down VENV=.venv-3.12; exit $$status
 
 test-jvm: test-jvm-spark test-jvm-kafka test-jvm-trino ## what needs Java: fetched from PyPI and Maven's registry, hash-checked
 
@@ -65,9 +77,11 @@ format: $(READY) ## format Python and fix what ruff can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# Any Python 3 may install uv, so the project's limit doesn't apply to its list.
 lock: $(READY) ## resolve the environments again, with hashes
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group dev pyproject.toml -o requirements/main.txt
-	for name in uv ministack superset; do \
+	$(VENV)/bin/uv pip compile -q --no-config --universal --python-version 3.8 --generate-hashes requirements/uv.in -o requirements/uv.txt
+	for name in ministack superset; do \
 	  $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 ##@ Other
@@ -79,11 +93,5 @@ announce:
 	@if [ ! -f $(READY) ]; then \
 	  echo "First run: downloads about 1 GB of packages, needs 4 GB of disk, takes about 5 minutes on two cores."; fi
 
-$(READY): requirements/main.txt requirements/uv.txt pyproject.toml
-	@if [ -z "$(PYTHON)" ]; then echo "error: needs Python 3.11 or 3.12 — install one, or: make PYTHON=/path/to/python3.11" >&2; exit 2; fi
-	@echo "Installing the main environment (locked, hash-checked) with $(PYTHON)"
-	@test -x $(VENV)/bin/python || "$(PYTHON)" -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements/main.txt
-	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-build-isolation --no-deps --editable .
-	@touch $(READY)
+$(READY): requirements/main.txt requirements/uv.txt requirements/install.sh pyproject.toml
+	@sh requirements/install.sh $(VENV) "$(PYTHON)"

@@ -42,6 +42,21 @@ COMMANDS = {
 }
 """The commands that each module of ``discover.commands`` registers, in the order of the help."""
 
+PACKAGES = (
+    "discover",
+    "lakehouse",
+    "ingest",
+    "streaming",
+    "expectations",
+    "kb_export",
+    "chat",
+    "dashboard",
+)
+"""The packages of this project."""
+
+_WITHOUT_EXTRAS = ("obstore", "pyarrow", "pydantic", "pydantic_settings", "pyiceberg")
+"""What the packages import of the wheel's own dependencies; ``rich`` and ``typer`` run already."""
+
 _MODULE_OF = {name: module for module, names in COMMANDS.items() for name in names}
 
 
@@ -104,10 +119,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if debug:
             traceback.print_exc()
-        _say(
-            f"{error.name} is not installed — the wheel alone has what flatten needs on a Spark"
-            " cluster; for all commands: pip install 'bmo-discover[pipeline,local]'"
-        )
+        _say(_not_installed(error))
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback for users
         if debug:
@@ -122,6 +134,40 @@ def _end_tidily(number: int, _frame: FrameType | None) -> None:
     """Leave by way of every ``finally``, so that locks and candidates go; a second one kills."""
     signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """Which module is missing and what to do: the extras bring what our own code imports.
+
+    A module that another package imports is missing because that package's installation is
+    incomplete, or because it doesn't support this Python.
+    """
+    missing = error.name or in_one_line(error)
+    importer = _importer(error)
+    if importer not in PACKAGES:
+        needed_by = f", which {importer} needs," if importer else ""
+        return (
+            f"{missing}{needed_by} is not installed: the environment is incomplete"
+            " — in a clone: rm -r .venv, then make setup; else install what brings it"
+        )
+    top = missing.partition(".")[0]
+    if top in PACKAGES:
+        return f"{missing} is not installed: bmo-discover is incomplete — install it again"
+    if top in _WITHOUT_EXTRAS:
+        return (
+            f"{missing} is not installed — in a clone: make setup; else: pip install bmo-discover"
+        )
+    return (
+        f"{missing} is not installed — the wheel alone has what flatten needs on a Spark"
+        " cluster; for all commands: pip install 'bmo-discover[pipeline,local]'"
+    )
+
+
+def _importer(error: ModuleNotFoundError) -> str | None:
+    """The top-level package that imports what is missing."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = (str(frame.f_globals.get("__name__")).partition(".")[0] for frame in reversed(frames))
+    return next((name for name in names if name != "importlib"), None)
 
 
 def _say(message: str) -> None:

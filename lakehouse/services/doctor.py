@@ -55,7 +55,7 @@ def examine(home: Path, timezone: str) -> list[Check]:
 def _python(version: tuple[int, int]) -> Check:
     written = f"Python {version[0]}.{version[1]} on {platform.system()} {platform.machine()}"
     good = (3, 11) <= version < (3, 13)
-    return Check("python", good, written, "" if good else "make setup PYTHON=/path/to/python3.11")
+    return Check("python", good, written, "" if good else "rm -r .venv, then make setup")
 
 
 def _wheels(home: Path) -> Iterator[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,19 @@ from lakehouse.settings import REPOSITORY
 
 
 def folder(name: str) -> Path:
-    """Where the environment of this name stands, ready or not."""
-    return REPOSITORY / f".venv-{name}"
+    """Where the environment of this name is, ready or not: next to the main environment.
+
+    So two main environments, such as one on Python 3.11 and one on 3.12, share no service's.
+    """
+    main = Path(sys.prefix)
+    return main.with_name(f"{main.name}-{name}")
 
 
 def is_ready(name: str) -> bool:
     """Whether the environment holds exactly what its lock file says."""
     stamp = _stamp(name)
-    return stamp.is_file() and stamp.read_text() == _fingerprint(name)
+    made = (folder(name) / "bin" / "python").exists() and stamp.is_file()
+    return made and stamp.read_text() == _fingerprint(name)
 
 
 def ensure(name: str, *, megabytes: int) -> Path:
@@ -52,7 +58,7 @@ def _install(name: str, megabytes: int) -> None:
     python = environment / "bin" / "python"
     fresh = not python.exists()
     if fresh:
-        free = shutil.disk_usage(REPOSITORY).free >> 20
+        free = shutil.disk_usage(sys.prefix).free >> 20
         if free < megabytes:
             raise DiscoverError(
                 f"the environment of {name} needs {megabytes} MB, {free} MB are free",
@@ -68,7 +74,9 @@ def _install(name: str, megabytes: int) -> None:
 
 
 def _run(arguments: list[str], name: str) -> None:
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    # The system's certificates include those of a company's proxy; uv's own list doesn't.
+    variables = {"UV_SYSTEM_CERTS": "1", **os.environ}
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=variables)
     if done.returncode:
         reason = " ".join(done.stderr.split())[:300] or f"uv ended with {done.returncode}"
         raise DiscoverError(

@@ -173,6 +173,7 @@ def base_environment() -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
         "DO_NOT_TRACK": "1",
     }
 

@@ -176,6 +176,61 @@ def test_what_is_not_installed_is_named_with_its_fix(published_home: Path) -> No
     assert "bmo-discover[pipeline" in done.stderr
 
 
+def test_a_missing_module_of_another_package_is_not_called_a_missing_extra(
+    published_home: Path, tmp_path: Path
+) -> None:
+    """PySpark 3.5 on Python 3.12 without setuptools failed in this way."""
+    (tmp_path / "duckdb.py").write_text("import distutils_of_old\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r});from discover.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "sql", "SELECT 1", "--home", str(published_home)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "distutils_of_old, which duckdb needs, is not installed" in done.stderr
+    assert "make setup" in done.stderr
+    assert "bmo-discover[" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("importer", "module", "extra"),
+    [
+        ("ingest.flatten", "pyarrow", False),
+        ("ingest.flatten", "pyiceberg.catalog", False),
+        ("discover.cli", "lakehouse.landing", False),
+        ("lakehouse.duck", "duckdb", True),
+        ("chat.render", "dbt_metricflow.cli", True),
+        ("pyspark.sql", "distutils", False),
+        ("pandas", "numpy", False),
+    ],
+)
+def test_the_extras_are_named_only_for_what_they_bring(
+    importer: str, module: str, extra: bool
+) -> None:
+    code = f"raise ModuleNotFoundError('No module', name={module!r})"
+    with pytest.raises(ModuleNotFoundError) as failure:
+        exec(code, {"__name__": importer})
+    said = cli._not_installed(failure.value)
+    assert said.startswith(module)
+    assert ("bmo-discover[pipeline,local]" in said) == extra
+
+
+def test_the_lists_for_missing_modules_are_those_of_the_project() -> None:
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert list(cli.PACKAGES) == wheel
+    brought = {
+        re.split(r"[^\w-]", requirement)[0].replace("-", "_")
+        for requirement in settings["project"]["dependencies"]
+    }
+    assert set(cli._WITHOUT_EXTRAS) == brought - {"rich", "typer"} | {"pydantic"}
+
+
 def test_flatten_needs_only_what_the_wheel_brings() -> None:
     """The rest is an extra: a Spark cluster installs the wheel alone."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]

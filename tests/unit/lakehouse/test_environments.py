@@ -22,7 +22,9 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(environments, "REPOSITORY", tmp_path)
     monkeypatch.setattr(environments, "_run", run)
-    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    main = tmp_path / ".venv"
+    main.mkdir()
+    monkeypatch.setattr("sys.prefix", str(main))
     return noted
 
 
@@ -43,6 +45,26 @@ def test_a_changed_lock_file_is_synchronised_into_the_same_environment(
     assert not environments.is_ready("tool")
     environments.ensure("tool", megabytes=1)
     assert [call[1] for call in calls] == ["venv", "pip", "pip"]
+
+
+def test_two_main_environments_share_no_environment(
+    calls: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One on Python 3.11 and one on 3.12 would else run their services on either."""
+    assert environments.ensure("tool", megabytes=1) == tmp_path / ".venv-tool" / "bin"
+    other = tmp_path / ".venv-3.12"
+    other.mkdir()
+    monkeypatch.setattr("sys.prefix", str(other))
+    assert not environments.is_ready("tool")
+    assert environments.ensure("tool", megabytes=1) == tmp_path / ".venv-3.12-tool" / "bin"
+
+
+def test_made_again_when_its_python_was_removed(calls: list[list[str]]) -> None:
+    environments.ensure("tool", megabytes=1)
+    (environments.folder("tool") / "bin" / "python").unlink()
+    assert not environments.is_ready("tool")
+    environments.ensure("tool", megabytes=1)
+    assert [call[1] for call in calls] == ["venv", "pip", "venv", "pip"]
 
 
 def test_an_interrupted_installation_is_not_ready(
@@ -75,3 +97,16 @@ def test_a_failure_of_uv_is_one_line() -> None:
     with pytest.raises(DiscoverError) as failure:
         environments._run(["sh", "-c", "echo first >&2; echo the cause >&2; exit 2"], "tool")
     assert failure.value.message == "the environment of tool can't be installed: first the cause"
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("0", "0")])
+def test_uv_trusts_the_certificates_of_the_system_unless_asked_not_to(
+    given: str | None, used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a company's TLS proxy, uv's own list has no issuer for what it sees."""
+    monkeypatch.delenv("UV_SYSTEM_CERTS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("UV_SYSTEM_CERTS", given)
+    seen = tmp_path / "seen"
+    environments._run(["sh", "-c", f'printf %s "$UV_SYSTEM_CERTS" > {seen}'], "tool")
+    assert seen.read_text() == used
