@@ -322,7 +322,8 @@ class RecordStage:
         )
         self.stage.execute(
             f"DELETE FROM staged WHERE (file, line) IN (SELECT (file, line) FROM staged"
-            f" WHERE {self.key} IS NOT NULL QUALIFY row_number() OVER (PARTITION BY {self.key} ORDER BY file, line) > 1)"
+            f" WHERE {self.key} IS NOT NULL"
+            f" QUALIFY row_number() OVER (PARTITION BY {self.key} ORDER BY file, line) > 1)"
         )
         reason = "given in several records that differ"
         return found + [(file, line, self.key, reason) for file, line in pairs]
