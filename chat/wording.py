@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Literal
 
 from chat.plan import Condition, Filter, Plan, Scope
-from chat.registry import CUSTOMER, DATE_GRAINS, Metric, Registry
+from chat.registry import CUSTOMER, DATE_GRAINS, NOT_KNOWN, Metric, Registry
 
 NAMED_ROWS = 10
+Uncounted = Literal["not counted", "not known"]
 _COMPARED = {"=": "exactly", ">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -76,6 +77,8 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
             of = f"{metric.label.lower()}"
             if plan.base:
                 of += f" with {_and(_filter(f, registry, names) for f in plan.base)}"
+            if table.raw[0][0] is None and table.total:
+                return f"Share of {of}, {narrowed}: no figure."
             if table.raw[0][0] is None:
                 return f"There is no whole to take a share of: {of} is {whole}."
             part = figure(metric, table.part)
@@ -159,6 +162,30 @@ def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
     )
 
 
+def uncounted(counts: Mapping[str, int], *, said: Uncounted, day: date | None = None) -> list[str]:
+    """How many customers' credit a figure doesn't count and why, a sentence for each reason."""
+    one, several = {
+        "not counted": (" isn't counted", " aren't counted"),
+        "not known": ("'s credit isn't known", "' credit isn't known"),
+    }[said]
+    if day is not None:
+        one, several = " wasn't counted", " weren't counted"
+    sentences = []
+    for status in NOT_KNOWN:
+        number = counts.get(status, 0)
+        if not number:
+            continue
+        why = {
+            ("quarantined", True): "the bureau's record was refused",
+            ("quarantined", False): "the bureau's records were refused",
+            ("unknown", True): "a refused record that names nobody may be theirs",
+            ("unknown", False): "refused records that name nobody may be theirs",
+        }[status, number == 1]
+        on = f"On {day}, " if day is not None else ""
+        sentences.append(f"{on}{_count(number)}{one if number == 1 else several}: {why}.")
+    return sentences
+
+
 def customers(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
     """The customers of a plan: "customers with credit score > 600 and at least one loan"."""
     narrowed = _narrowed(plan, registry, names)
@@ -213,7 +240,7 @@ def _customers_sentence(
 
 
 def _profiled(metric: Metric, value: Any) -> str:
-    if metric.additive and metric.unit != "CAD":
+    if metric.additive and metric.unit != "CAD" and value is not None:
         return figure(metric, value)
     return f"{metric.label.lower().removeprefix('average ')} {figure(metric, value)}"
 
