@@ -37,6 +37,7 @@ from chat.wording import Table
 from lakehouse.catalog import DOCUMENTS_PREFIX
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
+from lakehouse.unknown_credit import not_counted, not_known
 from lakehouse.users import Grant, read_grants
 
 CITED_DOCUMENTS = 20
@@ -536,7 +537,7 @@ def _notes(
         counted = plan.show == "share" and metric.relation == version.registry.customers
         counted |= not _leaves_out(version, plan, metric)
         counted |= _all_unknown(version, asker, plan, unknown)
-        notes += wording.uncounted(unknown, said="not known" if counted else "not counted")
+        notes += not_known(unknown) if counted else not_counted(unknown)
     if not metric.of_customers and not asker.scoped.everyone:
         notes.append(
             "Complaints are anonymous, so this is for the bank as a whole,"
@@ -561,7 +562,7 @@ def _notes_of_a_change(version: Published, asker: _Asker, plan: Plan, metric: Me
         who = "1 customer" if joined == 1 else f"{joined:,} customers"
         notes.append(f"The later figure has {who} more, of whom nothing is known before.")
     unknown = _uncounted(version, asker, before, metric)
-    return notes + wording.uncounted(unknown, said="not counted", day=plan.since)
+    return notes + not_counted(unknown, plan.since)
 
 
 def _count_customers(version: Published, asker: _Asker, plan: Plan, *further: Filter) -> int:

@@ -23,13 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chat.registry import (
     CUSTOMER,
     DATE_GRAINS,
-    NOT_KNOWN,
     RANGE,
     RECORD_STATUS,
     Dimension,
     Metric,
     Registry,
 )
+from lakehouse.unknown_credit import NOT_KNOWN
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
 MAX_LIMIT = 10_000

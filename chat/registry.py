@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
 
+from lakehouse.unknown_credit import NOT_KNOWN
+
 Aggregation = Literal["count", "total", "average"]
 Kind = Literal["category", "number", "date", "customer"]
 
@@ -25,8 +27,6 @@ RANGE = ("valid_from_date", "valid_to_date")
 """Days on which a row of a history began to be known and was replaced; the second may be none."""
 
 RECORD_STATUS = "credit_record_status"
-NOT_KNOWN = ("quarantined", "unknown")
-"""Values of it where nothing is known of a customer's credit: a record was refused."""
 OF_CREDIT = frozenset(
     {"credit_score", "credit_band", "delinquencies", "loans_held", "loans_held_total"}
 )

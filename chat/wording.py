@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Literal
+from typing import Any
 
 from chat.plan import Condition, Filter, Plan, Scope
-from chat.registry import CUSTOMER, DATE_GRAINS, NOT_KNOWN, Metric, Registry
+from chat.registry import CUSTOMER, DATE_GRAINS, Metric, Registry
 
 NAMED_ROWS = 10
-Uncounted = Literal["not counted", "not known"]
 _COMPARED = {"=": "exactly", ">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -160,30 +159,6 @@ def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
         f"Narrowed by the dashboard's filters to {'; '.join(parts)}{count};"
         " ask without them for all that you may see."
     )
-
-
-def uncounted(counts: Mapping[str, int], *, said: Uncounted, day: date | None = None) -> list[str]:
-    """How many customers' credit a figure doesn't count and why, a sentence for each reason."""
-    one, several = {
-        "not counted": (" isn't counted", " aren't counted"),
-        "not known": ("'s credit isn't known", "' credit isn't known"),
-    }[said]
-    if day is not None:
-        one, several = " wasn't counted", " weren't counted"
-    sentences = []
-    for status in NOT_KNOWN:
-        number = counts.get(status, 0)
-        if not number:
-            continue
-        why = {
-            ("quarantined", True): "the bureau's record was refused",
-            ("quarantined", False): "the bureau's records were refused",
-            ("unknown", True): "a refused record that names nobody may be theirs",
-            ("unknown", False): "refused records that name nobody may be theirs",
-        }[status, number == 1]
-        on = f"On {day}, " if day is not None else ""
-        sentences.append(f"{on}{_count(number)}{one if number == 1 else several}: {why}.")
-    return sentences
 
 
 def customers(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:

@@ -118,13 +118,17 @@ FAULTS: list[tuple[str, dict[str, list[tuple[object, ...]]]]] = [
         {"fct_customers: customers whose refused record isn't theirs in raw": [(3,)]},
     ),
     (
-        "UPDATE fct_customers SET credit_record_status = 'unknown', loan_count = NULL,"
-        " loan_total = NULL WHERE customer_id = 2",
+        (
+            "UPDATE fct_customers SET credit_record_status = 'unknown', loan_count = NULL,"
+            " loan_total = NULL WHERE customer_id = 2"
+        ),
         {"fct_customers: customers without a record, whatever refused records name nobody": [(2,)]},
     ),
     (
-        "INSERT INTO lake.raw_credit_bureau.credit_profiles VALUES (NULL, 'quarantined', NULL,"
-        " NULL)",
+        (
+            "INSERT INTO lake.raw_credit_bureau.credit_profiles"
+            " VALUES (NULL, 'quarantined', NULL, NULL)"
+        ),
         {"fct_customers: customers without a record, whatever refused records name nobody": [(2,)]},
     ),
     (
