@@ -42,6 +42,7 @@ from lakehouse.users import Grant, read_grants
 
 CITED_DOCUMENTS = 20
 PLACES = Decimal("0.000001")
+UNCOUNTED = "uncounted_credit_count"
 
 
 class _Refused(Exception):
@@ -54,6 +55,8 @@ class _Asker:
 
     entitled: Population
     scoped: Population
+    whatever_loans: Population
+    """``scoped`` without the filter on loan types: who has unknown credit may have any loan."""
     scope: Scope
 
 
@@ -201,6 +204,13 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         named = [bands.get(_band_name(band), band) for band in scope.credit_bands]
         narrow("credit_band = ANY($s_bands)", "s_bands", named)
         scope = scope.model_copy(update={"credit_bands": tuple(named)})
+    whatever_loans = Population(
+        everyone=not parts,
+        predicate=" AND ".join(f"({part})" for part in parts),
+        parameters=dict(parameters),
+        start=scope.start,
+        end=scope.end,
+    )
     if scope.loan_types is not None:
         narrow(
             f"customer_id IN (SELECT customer_id FROM {version.registry.loans}"
@@ -216,7 +226,7 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         start=scope.start,
         end=scope.end,
     )
-    return _Asker(entitled, scoped, scope)
+    return _Asker(entitled, scoped, whatever_loans, scope)
 
 
 def _entitled(grants: Sequence[Grant]) -> Population:
@@ -341,16 +351,23 @@ def _answered(
 ) -> dict[str, Any]:
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
+    if metric.name == UNCOUNTED:
+        asker = replace(asker, scoped=asker.whatever_loans)
     _require_whole_loans(version, asker, plan, metric)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
-    unknown = _uncounted(version, asker, plan, metric)
-    if _all_unknown(version, asker, plan, unknown):
+    of_any_loan = replace(asker, scoped=asker.whatever_loans)
+    unknown = _uncounted(version, of_any_loan, plan, metric)
+    all_unknown = _all_unknown(version, of_any_loan, plan, unknown)
+    if all_unknown:
         # A count or sum over nobody whose credit is known is no figure, not zero.
         table = replace(table, rows=[[None]], raw=[(None,)], part=None)
     names = _names(version, plan)
     reading = wording.reading(plan, registry, names)
     sentences = [wording.sentence(plan, registry, table, names)]
-    sentences += _notes(version, asker, plan, metric, table, document["scope"], unknown)
+    counts_them = plan.show == "share" and metric.relation == registry.customers
+    counts_them |= all_unknown or not _leaves_out(version, plan, metric)
+    sentences += not_known(unknown) if counts_them else not_counted(unknown)
+    sentences += _notes(version, asker, plan, metric, table, document["scope"])
     return {
         "status": "answered",
         "answer": " ".join(sentence for sentence in sentences if sentence),
@@ -516,7 +533,6 @@ def _notes(
     metric: Metric,
     table: Table,
     scope: Mapping[str, Any],
-    unknown: Mapping[str, int],
 ) -> list[str]:
     """What the figure doesn't say by itself: what it leaves out, what narrowed it."""
     notes = []
@@ -532,12 +548,6 @@ def _notes(
         notes.append("More have the same figure as the last one shown.")
     elif table.more:
         notes.append(f"Only the first {len(table.rows):,} are shown.")
-    if unknown:
-        # Of customers, a share's whole counts everyone.
-        counted = plan.show == "share" and metric.relation == version.registry.customers
-        counted |= not _leaves_out(version, plan, metric)
-        counted |= _all_unknown(version, asker, plan, unknown)
-        notes += not_known(unknown) if counted else not_counted(unknown)
     if not metric.of_customers and not asker.scoped.everyone:
         notes.append(
             "Complaints are anonymous, so this is for the bank as a whole,"
@@ -561,7 +571,7 @@ def _notes_of_a_change(version: Published, asker: _Asker, plan: Plan, metric: Me
     if joined > 0:
         who = "1 customer" if joined == 1 else f"{joined:,} customers"
         notes.append(f"The later figure has {who} more, of whom nothing is known before.")
-    unknown = _uncounted(version, asker, before, metric)
+    unknown = _uncounted(version, replace(asker, scoped=asker.whatever_loans), before, metric)
     return notes + not_counted(unknown, plan.since)
 
 

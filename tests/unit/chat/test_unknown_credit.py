@@ -141,6 +141,17 @@ def test_the_dashboards_filters_narrow_who_is_not_counted(say: Say) -> None:
     assert "1 customer isn't counted: a refused record" in two["answer"]
 
 
+def test_unknown_credit_may_hold_any_loan(say: Say) -> None:
+    """The dashboard's filter on loan types narrows the loans, not those who may have some."""
+    cars = say("What is the total loan amount?", loan_types=["car"])
+    assert cars["rows"] == [["35000.50"]]
+    assert TWO in cars["answer"]
+    tile = say("How many credit records are not counted?", loan_types=["car"])
+    assert tile["rows"] == [[3]]
+    band = say("How many credit records are not counted?", credit_bands=["Good"])
+    assert band["rows"] == [[0]]
+
+
 def test_the_metric_counts_both_kinds(say: Say) -> None:
     assert say("How many credit records are not counted?")["rows"] == [[3]]
     assert say("credit records not counted as of 2026-10-31")["rows"] == [[2]]
