@@ -32,15 +32,17 @@ from chat.plan import (
 )
 from chat.published import Published, opened
 from chat.question import Understood
-from chat.registry import CUSTOMER, DATE_GRAINS, Metric, examples
+from chat.registry import CUSTOMER, DATE_GRAINS, OF_CREDIT, RECORD_STATUS, Metric, examples
 from chat.wording import Table
 from lakehouse.catalog import DOCUMENTS_PREFIX
 from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
+from lakehouse.unknown_credit import not_counted, not_known
 from lakehouse.users import Grant, read_grants
 
 CITED_DOCUMENTS = 20
 PLACES = Decimal("0.000001")
+UNCOUNTED = "uncounted_credit_count"
 
 
 class _Refused(Exception):
@@ -53,6 +55,8 @@ class _Asker:
 
     entitled: Population
     scoped: Population
+    whatever_loans: Population
+    """``scoped`` without the filter on loan types: who has unknown credit may have any loan."""
     scope: Scope
 
 
@@ -200,6 +204,13 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         named = [bands.get(_band_name(band), band) for band in scope.credit_bands]
         narrow("credit_band = ANY($s_bands)", "s_bands", named)
         scope = scope.model_copy(update={"credit_bands": tuple(named)})
+    whatever_loans = Population(
+        everyone=not parts,
+        predicate=" AND ".join(f"({part})" for part in parts),
+        parameters=dict(parameters),
+        start=scope.start,
+        end=scope.end,
+    )
     if scope.loan_types is not None:
         narrow(
             f"customer_id IN (SELECT customer_id FROM {version.registry.loans}"
@@ -215,7 +226,7 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         start=scope.start,
         end=scope.end,
     )
-    return _Asker(entitled, scoped, scope)
+    return _Asker(entitled, scoped, whatever_loans, scope)
 
 
 def _entitled(grants: Sequence[Grant]) -> Population:
@@ -340,14 +351,22 @@ def _answered(
 ) -> dict[str, Any]:
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
+    if metric.name == UNCOUNTED:
+        asker = replace(asker, scoped=asker.whatever_loans)
     _require_whole_loans(version, asker, plan, metric)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
-    if _all_unknown(version, asker, plan, metric):
-        # Nobody's loans are known here: a sum of nothing known is no figure, not zero.
-        table = replace(table, rows=[[None]], raw=[(None,)])
+    of_any_loan = replace(asker, scoped=asker.whatever_loans)
+    unknown = _uncounted(version, of_any_loan, plan, metric)
+    all_unknown = _all_unknown(version, of_any_loan, plan, unknown)
+    if all_unknown:
+        # A count or sum over nobody whose credit is known is no figure, not zero.
+        table = replace(table, rows=[[None]], raw=[(None,)], part=None)
     names = _names(version, plan)
     reading = wording.reading(plan, registry, names)
     sentences = [wording.sentence(plan, registry, table, names)]
+    counts_them = plan.show == "share" and metric.relation == registry.customers
+    counts_them |= all_unknown or not _leaves_out(version, plan, metric)
+    sentences += not_known(unknown) if counts_them else not_counted(unknown)
     sentences += _notes(version, asker, plan, metric, table, document["scope"])
     return {
         "status": "answered",
@@ -529,9 +548,6 @@ def _notes(
         notes.append("More have the same figure as the last one shown.")
     elif table.more:
         notes.append(f"Only the first {len(table.rows):,} are shown.")
-    if excluded := _quarantined(version, asker, plan, metric):
-        people = "customer's credit record is" if excluded == 1 else "customers' credit records are"
-        notes.append(f"{excluded:,} {people} quarantined and not counted.")
     if not metric.of_customers and not asker.scoped.everyone:
         notes.append(
             "Complaints are anonymous, so this is for the bank as a whole,"
@@ -555,19 +571,8 @@ def _notes_of_a_change(version: Published, asker: _Asker, plan: Plan, metric: Me
     if joined > 0:
         who = "1 customer" if joined == 1 else f"{joined:,} customers"
         notes.append(f"The later figure has {who} more, of whom nothing is known before.")
-    if excluded := _quarantined(version, asker, before, metric):
-        were = "was 1 credit record" if excluded == 1 else f"were {excluded:,} credit records"
-        notes.append(f"On {plan.since} there {were} quarantined and not counted.")
-    return notes
-
-
-def _all_unknown(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> bool:
-    """Whether a figure on loans is asked of customers whose records are all quarantined."""
-    state = not (plan.group_by or plan.since) and plan.show == "figure"
-    if not state or metric.relation != version.registry.loans:
-        return False
-    excluded = _quarantined(version, asker, plan, metric)
-    return bool(excluded) and excluded == _count_customers(version, asker, plan)
+    unknown = _uncounted(version, replace(asker, scoped=asker.whatever_loans), before, metric)
+    return notes + not_counted(unknown, plan.since)
 
 
 def _count_customers(version: Published, asker: _Asker, plan: Plan, *further: Filter) -> int:
@@ -579,30 +584,80 @@ def _count_customers(version: Published, asker: _Asker, plan: Plan, *further: Fi
         for found in (*plan.filters, *plan.base)
         if registry.dimension_of(counted, found.field) is not None
     )
-    counting = Plan(metric="customer_count", filters=(*filters, *further), as_of=plan.as_of)
-    table = _run(version, asker, counting)
-    return int(table.raw[0][0])
-
-
-def _quarantined(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> int:
-    """Customers in scope of whom loans and score are unknown, where that bears on the figure."""
-    about_credit = {"points", "delinquencies", "loans"}
-    involved = [metric, *(version.registry.metrics[c.metric] for c in plan.conditions)]
-    credit = any(
-        found.unit in about_credit
-        or found.relation == version.registry.loans
-        or found.name == "borrower_count"
-        for found in involved
+    counting = Plan(
+        metric="customer_count",
+        filters=(*filters, *further),
+        conditions=plan.conditions,
+        as_of=plan.as_of,
     )
+    table = _run(version, asker, counting)
+    return int(table.raw[0][0] or 0)
+
+
+# Whose credit a figure can't count.
+
+
+def _uncounted(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> dict[str, int]:
+    """Customers in scope whose credit isn't known, by status, where that bears on the answer."""
     registry = version.registry
-    status = registry_of(plan, registry).dimensions.get("credit_record_status")
-    if not credit or status is None or "quarantined" not in status.values:
-        return 0
-    told = ("credit_record_status", "credit_band")
-    if any(found.field in told for found in (*plan.filters, *plan.base)):
-        return 0
-    quarantined = Filter(field="credit_record_status", values=("quarantined",))
-    return _count_customers(version, asker, plan, quarantined)
+    shown = (version.registry.metrics[name] for name in plan.columns)
+    if not (
+        _leaves_out(version, plan, metric)
+        or any(name in OF_CREDIT for name in plan.group_by)
+        or any(_is_of_credit(version, found) for found in shown)
+    ):
+        return {}
+    others = _without_credit(version, plan)
+    asked = [f for f in (*plan.filters, *plan.base) if f.field == RECORD_STATUS]
+    counts = {}
+    for status in registry_of(plan, registry).not_known:
+        # An answer on these customers themselves leaves nobody out.
+        named = any((status in found.values) == (found.op == "in") for found in asked)
+        if asked and named:
+            continue
+        is_status = Filter(field=RECORD_STATUS, values=(status,))
+        if number := _count_customers(version, asker, others, is_status):
+            counts[status] = number
+    return counts
+
+
+def _all_unknown(version: Published, asker: _Asker, plan: Plan, unknown: Mapping[str, int]) -> bool:
+    """Whether one figure is asked of customers whose credit isn't known of any."""
+    if not unknown or plan.group_by or plan.since or plan.show == "customers":
+        return False
+    everyone = _count_customers(version, asker, _without_credit(version, plan))
+    return sum(unknown.values()) == everyone
+
+
+def _without_credit(version: Published, plan: Plan) -> Plan:
+    """The plan without what it asks of credit: customers of unknown credit wouldn't match it."""
+    kept = {
+        name: tuple(f for f in filters if f.field not in (*OF_CREDIT, RECORD_STATUS))
+        for name, filters in (("filters", plan.filters), ("base", plan.base))
+    }
+    conditions = tuple(
+        found
+        for found in plan.conditions
+        if not _is_of_credit(version, version.registry.metrics[found.metric])
+    )
+    return plan.model_copy(update={**kept, "conditions": conditions})
+
+
+def _leaves_out(version: Published, plan: Plan, metric: Metric) -> bool:
+    """Whether customers of unknown credit are in no figure of the answer."""
+    metrics = [metric, *(version.registry.metrics[found.metric] for found in plan.conditions)]
+    filtered = any(
+        found.field in (*OF_CREDIT, RECORD_STATUS) for found in (*plan.filters, *plan.base)
+    )
+    return filtered or any(_is_of_credit(version, found) for found in metrics)
+
+
+def _is_of_credit(version: Published, metric: Metric) -> bool:
+    return (
+        metric.unit in ("points", "delinquencies", "loans")
+        or metric.relation == version.registry.loans
+        or metric.name == "borrower_count"
+    )
 
 
 def _outside_filter(asker: _Asker, plan: Plan) -> str:

@@ -20,7 +20,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from chat.registry import CUSTOMER, DATE_GRAINS, RANGE, Dimension, Metric, Registry
+from chat.registry import (
+    CUSTOMER,
+    DATE_GRAINS,
+    RANGE,
+    RECORD_STATUS,
+    Dimension,
+    Metric,
+    Registry,
+)
+from lakehouse.unknown_credit import NOT_KNOWN
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
 MAX_LIMIT = 10_000
@@ -348,6 +357,7 @@ def rows_behind(
     return Query(f"{sql} LIMIT {int(limit)}", writer.parameters)
 
 
+_UNKNOWN = f"{RECORD_STATUS} IN {NOT_KNOWN}"
 _LABEL = "coalesce(c.customer_label, '#' || {key} || ' (not in core banking)') AS customer"
 
 
@@ -423,7 +433,7 @@ class _Writer:
         kept = tuple(found for found in plan.filters if found.field in base.dimensions)
         conditions = plan.conditions
         if own.relation == self.registry.loans:
-            kept += _present(self.registry)
+            kept += _known(self.registry)
         everyone = Plan(
             metric="customer_count", group_by=plan.group_by, filters=kept, conditions=conditions
         )
@@ -446,8 +456,8 @@ class _Writer:
             zero = f"f{number}.{name}"
             if self._can_be_missing(own):
                 zero = f"coalesce({zero}, 0)"
-            if own.relation == self.registry.loans and _present(self.registry):
-                zero = f"CASE WHEN c.credit_record_status = 'quarantined' THEN NULL ELSE {zero} END"
+            if own.relation == self.registry.loans and self.registry.not_known:
+                zero = f"CASE WHEN c.{_UNKNOWN} THEN NULL ELSE {zero} END"
             shown.append(f"{zero} AS figure_{number}")
             joins.append(
                 f" LEFT JOIN ({self.figure(part)}) AS f{number}"
@@ -487,11 +497,14 @@ class _Writer:
             f"{entity} NOT IN (SELECT {CUSTOMER} FROM ({figure}) AS s"
             f" WHERE ({bound}) IS NOT TRUE AND {known})"
         )
-        if own.relation == self.registry.loans and _present(self.registry):
+        if own.relation == self.registry.loans and self.registry.not_known:
             where += (
                 f" AND {entity} NOT IN (SELECT customer_id FROM {self.registry.customers}"
-                " WHERE credit_record_status = 'quarantined')"
+                f" WHERE {_UNKNOWN})"
             )
+            if "unknown" in self.registry.not_known:
+                # The refused record may also be that of someone core banking doesn't know.
+                where += f" AND {entity} IN (SELECT customer_id FROM {self.registry.customers})"
         return where
 
     def _dates(self, metric: Metric, start: date | None, end: date | None) -> list[str]:
@@ -569,12 +582,10 @@ def whole(plan: Plan) -> Plan:
     )
 
 
-def _present(registry: Registry) -> tuple[Filter, ...]:
-    """Leaves out customers whose credit record was quarantined: nothing is known of their loans."""
-    dimension = registry.dimensions.get("credit_record_status")
-    if dimension is None or "quarantined" not in dimension.values:
-        return ()
-    return (Filter(field="credit_record_status", op="not in", values=("quarantined",)),)
+def _known(registry: Registry) -> tuple[Filter, ...]:
+    """Leaves out customers whose credit isn't known."""
+    values = registry.not_known
+    return (Filter(field=RECORD_STATUS, op="not in", values=values),) if values else ()
 
 
 def _holds_for_zero(condition: Condition) -> bool:

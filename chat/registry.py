@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
 
+from lakehouse.unknown_credit import NOT_KNOWN
+
 Aggregation = Literal["count", "total", "average"]
 Kind = Literal["category", "number", "date", "customer"]
 
@@ -23,6 +25,12 @@ LISTED_VALUES = 1_000
 """A dimension with more values than this can be grouped by, not filtered by name."""
 RANGE = ("valid_from_date", "valid_to_date")
 """Days on which a row of a history began to be known and was replaced; the second may be none."""
+
+RECORD_STATUS = "credit_record_status"
+OF_CREDIT = frozenset(
+    {"credit_score", "credit_band", "delinquencies", "loans_held", "loans_held_total"}
+)
+"""Dimensions that customers of unknown credit don't have."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,12 @@ class Registry:
         if self.past is None or self.past.begins is None or metric.name == "customer_count":
             return None
         return self.past if metric.name in self.past.metrics else None
+
+    @property
+    def not_known(self) -> tuple[str, ...]:
+        """Those of :data:`NOT_KNOWN` that occur."""
+        status = self.dimensions.get(RECORD_STATUS)
+        return tuple(value for value in NOT_KNOWN if status and value in status.values)
 
     def dimension_of(self, metric: Metric, name: str) -> Dimension | None:
         """The dimension, if the metric has it."""
@@ -229,7 +243,7 @@ VALUE_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "car": ("auto", "automobile", "vehicle"),
         "student": ("education",),
     },
-    "credit_record_status": {"quarantined": ("quarantined",)},
+    RECORD_STATUS: {"quarantined": ("quarantined",)},
 }
 """Other words for a value; the value has to exist in the marts."""
 

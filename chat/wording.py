@@ -76,6 +76,8 @@ def sentence(plan: Plan, registry: Registry, table: Table, names: Mapping[int, s
             of = f"{metric.label.lower()}"
             if plan.base:
                 of += f" with {_and(_filter(f, registry, names) for f in plan.base)}"
+            if table.raw[0][0] is None and table.total:
+                return f"Share of {of}, {narrowed}: no figure."
             if table.raw[0][0] is None:
                 return f"There is no whole to take a share of: {of} is {whole}."
             part = figure(metric, table.part)
@@ -213,7 +215,7 @@ def _customers_sentence(
 
 
 def _profiled(metric: Metric, value: Any) -> str:
-    if metric.additive and metric.unit != "CAD":
+    if metric.additive and metric.unit != "CAD" and value is not None:
         return figure(metric, value)
     return f"{metric.label.lower().removeprefix('average ')} {figure(metric, value)}"
 

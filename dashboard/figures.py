@@ -23,6 +23,10 @@ METRICS: dict[str, tuple[str, str]] = {
         "cast(sum(f.credit_score) as double) / nullif(count(f.credit_score), 0)",
     ),
     "delinquency_total": ("fct_customers", "sum(f.delinquencies)"),
+    "uncounted_credit_count": (
+        "fct_customers",
+        "count(*) filter (where f.credit_record_status in ('quarantined', 'unknown'))",
+    ),
     "loan_count": ("fct_loans", "count(*)"),
     "loan_total": ("fct_loans", "sum(f.amount)"),
     "average_loan_amount": ("fct_loans", "cast(sum(f.amount) as double) / nullif(count(*), 0)"),

@@ -49,7 +49,8 @@ def show(report: LandReport, *, check: bool, limit: float, console: Console) -> 
 def explained(reject: Reject, columns: Sequence[str] = ()) -> Iterator[Text]:
     """A reject as lines: where and why, the record, a mark under what is wrong, odd characters."""
     record = f", record {reject.record}" if reject.record else ""
-    where = f"  line {reject.line}{record}"
+    owner = f", belongs to customer {reject.customer_id}" if reject.customer_id else ""
+    where = f"  line {reject.line}{record}{owner}"
     yield Text.assemble(
         (where, "bold"), f", {_reason(reject)}" if reject.field else f": {_reason(reject)}"
     )

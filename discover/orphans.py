@@ -9,7 +9,7 @@ from lakehouse.duck import connect_published
 MART = "fct_unknown_customers"
 _COUNTS = {
     "customers": "count(*)",
-    "credit_records": "count(*) FILTER (credit_record_status <> 'absent')",
+    "credit_records": "count(*) FILTER (credit_record_status IN ('present', 'quarantined'))",
     "loans": "coalesce(sum(loan_count), 0)::BIGINT",
     "transactions": "coalesce(sum(atm_transaction_count), 0)::BIGINT",
 }

@@ -78,7 +78,9 @@ def figures_of(
             "credit records that differ from the bureau's",
             "fct_customers",
             f"SELECT customer_id, credit_score, delinquencies FROM {credit}"
-            " SEMI JOIN dim_customers USING (customer_id) WHERE record_status = 'present'",
+            " SEMI JOIN dim_customers USING (customer_id) WHERE record_status = 'present'"
+            f" AND customer_id NOT IN (SELECT customer_id FROM {credit}"
+            " WHERE record_status = 'quarantined' AND customer_id IS NOT NULL)",
             "SELECT customer_id, credit_score, delinquencies FROM fct_customers"
             " WHERE credit_record_status = 'present'",
         ),
@@ -89,11 +91,25 @@ def figures_of(
             " SEMI JOIN dim_customers USING (customer_id) GROUP BY ALL",
             "SELECT customer_id, loan_count, loan_total FROM fct_customers WHERE loan_count > 0",
         ),
-        _counted(
-            "loans of customers whose credit record was quarantined",
+        _differing(
+            "customers whose refused record isn't theirs in raw",
             "fct_customers",
-            "FROM fct_customers WHERE credit_record_status = 'quarantined'"
-            " AND (loan_count IS NOT NULL OR loan_total IS NOT NULL OR credit_score IS NOT NULL)",
+            f"SELECT DISTINCT customer_id FROM {credit}"
+            " SEMI JOIN dim_customers USING (customer_id) WHERE record_status = 'quarantined'",
+            "SELECT customer_id FROM fct_customers WHERE credit_record_status = 'quarantined'",
+        ),
+        _counted(
+            "customers without a record, whatever refused records name nobody",
+            "fct_customers",
+            "FROM fct_customers WHERE credit_record_status ="
+            f" CASE WHEN EXISTS (FROM {credit} WHERE customer_id IS NULL)"
+            " THEN 'absent' ELSE 'unknown' END",
+        ),
+        _counted(
+            "figures of customers whose credit isn't known",
+            "fct_customers",
+            "FROM fct_customers WHERE credit_record_status IN ('quarantined', 'unknown')"
+            " AND coalesce(loan_count, loan_total, credit_score, delinquencies) IS NOT NULL",
         ),
         _differing(
             "customers whose ATM totals differ from fct_atm_transactions",
@@ -174,7 +190,8 @@ def figures_of(
             "fct_unknown_customers",
             f"SELECT DISTINCT customer_id FROM {credit}"
             " ANTI JOIN dim_customers USING (customer_id) WHERE customer_id IS NOT NULL",
-            "SELECT customer_id FROM fct_unknown_customers WHERE credit_record_status <> 'absent'",
+            "SELECT customer_id FROM fct_unknown_customers"
+            " WHERE credit_record_status IN ('present', 'quarantined')",
         ),
         Figure("rows", "entitlements", "SELECT count(*) FROM entitlements", 1, None),
     ]

@@ -111,16 +111,14 @@ class _Raw:
         self._values(
             table,
             rows,
-            {
-                **self._not_null("customer_id"),
-                **self._in_set("record_status", ("present", "quarantined")),
-            },
+            self._in_set("record_status", ("present", "quarantined")),
         )
         self._values(
             table,
             present,
             {
-                **self._not_null("credit_score", "delinquencies"),
+                # A refused record has none of these, and a customer only where it names one.
+                **self._not_null("customer_id", "credit_score", "delinquencies"),
                 "credit_score is on the scale": self._between(
                     "credit_score", settings.score_minimum, settings.score_maximum
                 ),
@@ -129,8 +127,9 @@ class _Raw:
             },
             landed=landed,
         )
-        # A customer may have a record that landed and another that was quarantined.
+        # Several refused records name nobody.
         self._unique(table, present, "customer_id")
+        self._totals_agree(table, rows, self._landed(batches), ["record_status"], amount=None)
 
     def loans(self) -> None:
         from pyspark.sql.functions import posexplode

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest import csv_lines
 from ingest.append_stage import AppendStage
+from ingest.attribution import named_customer
 from ingest.frame import (
     Array,
     Elements,
@@ -225,22 +226,16 @@ class Assessment:
         allowed = asdict(limits)
         for record in records:
             file.rows_in += 1
-            decoded: Any = None
+            row: dict[str, Any] = {"line": record.number}
             try:
-                decoded = decode(record.raw)
-                typed = credit_bureau.typed(decoded, **allowed)
-                rows.append({"record_status": "present", "line": record.number} | typed)
+                typed = credit_bureau.typed(decode(record.raw), **allowed)
+                rows.append(row | typed | {"record_status": "present"})
             except Problem as problem:
-                rejects.append(record.rejected(problem))
-                customer = _customer_of(decoded)
-                if customer is not None:
-                    rows.append(
-                        {
-                            "record_status": "quarantined",
-                            "line": record.number,
-                            "customer_id": customer,
-                        }
-                    )
+                reject = record.rejected(problem)
+                rejects.append(reject)
+                # One that names nobody leaves a row too: it may be anybody's.
+                refused = {"record_status": "quarantined", "customer_id": reject.customer_id}
+                rows.append(row | refused)
         self.stage.add(file.number, rows)
         file.rejects.add(rejects)
 
@@ -301,7 +296,14 @@ class _Record:
 
     def rejected(self, problem: Problem) -> Reject:
         record = self.number if self.in_array else None
-        return Reject(self.line(), problem.field, problem.reason, shown(self.raw), record)
+        return Reject(
+            self.line(),
+            problem.field,
+            problem.reason,
+            shown(self.raw),
+            record,
+            named_customer(self.raw),
+        )
 
 
 def _json_parts(path: Path, on_bytes: OnBytes | None = None) -> Iterator[Elements | Lines]:
@@ -329,13 +331,6 @@ def _numbered(data: bytes, first_line: int) -> Iterator[tuple[int, bytes]]:
     for line, raw in enumerate(data.split(b"\n"), first_line):
         if raw.strip(b" \t\r"):
             yield line, raw
-
-
-def _customer_of(decoded: Any) -> int | None:
-    try:
-        return credit_bureau.customer_id(decoded) if isinstance(decoded, dict) else None
-    except Problem:
-        return None
 
 
 def _count_records(path: Path, source: ModuleType) -> int:

@@ -87,9 +87,10 @@ def _texts(part: Elements | Lines) -> tuple[pa.BinaryArray, Array]:
 def _order(data: bytes, first: bytes) -> _Order:
     """The order that a part of a file seems to keep; where it doesn't, its records aren't plain."""
     try:
-        keys = tuple(json.loads(first.strip(b" \t\r\n,")))
-    except (ValueError, TypeError, RecursionError):
-        keys = KEYS
+        decoded = json.loads(first.strip(b" \t\r\n,"))
+    except (ValueError, RecursionError):
+        decoded = None
+    keys = tuple(decoded) if isinstance(decoded, dict) else ()
     type_at, amount_at = data.find(b'"type"'), data.find(b'"amount"')
     return _Order(
         keys if sorted(keys) == sorted(KEYS) else KEYS,

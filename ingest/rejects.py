@@ -26,11 +26,12 @@ class Reject:
     reason: str
     raw: str
     record: int | None = None
+    customer_id: int | None = None
+    """Of a credit record: the one customer whom its text names, see ``ingest.attribution``."""
 
     def to_json(self) -> dict[str, Any]:
         """The reject without what it doesn't have."""
-        found = asdict(self)
-        return found if self.record is not None else {k: found[k] for k in found if k != "record"}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class FileRejected(Exception):

@@ -246,8 +246,8 @@ class CsvStage:
 class RecordStage:
     """Rows of a source that is decoded record by record, in its landed schema less the lineage.
 
-    ``record_status`` tells the rows that land in full from those of which only the key could be
-    read.
+    ``record_status`` separates the rows that land in full from those of which at most the key is
+    known.
     """
 
     def __init__(self, stage: duckdb.DuckDBPyConnection, schema: pa.Schema, key: str) -> None:
@@ -307,7 +307,8 @@ class RecordStage:
         )
         several = (
             f"SELECT (file, line) FROM staged WHERE record_status = 'present' AND {self.key} IN"
-            f" (SELECT {self.key} FROM staged GROUP BY 1 HAVING count(*) > 1)"
+            f" (SELECT {self.key} FROM staged WHERE {self.key} IS NOT NULL"
+            f" GROUP BY 1 HAVING count(*) > 1)"
         )
         pairs = self.stage.execute(
             f"SELECT file, line FROM staged WHERE (file, line) IN ({several}) ORDER BY ALL"
@@ -321,6 +322,7 @@ class RecordStage:
         )
         self.stage.execute(
             f"DELETE FROM staged WHERE (file, line) IN (SELECT (file, line) FROM staged"
+            f" WHERE {self.key} IS NOT NULL"
             f" QUALIFY row_number() OVER (PARTITION BY {self.key} ORDER BY file, line) > 1)"
         )
         reason = "given in several records that differ"
@@ -377,7 +379,7 @@ class RecordStage:
 
 def _is_unique(stage: duckdb.DuckDBPyConnection, column: str) -> bool:
     """Whether no two staged rows share a value: true nearly always, and cheap to see."""
-    return _scalar(stage, f"SELECT count(*) - count(DISTINCT {column}) FROM staged") == 0
+    return _scalar(stage, f"SELECT count({column}) - count(DISTINCT {column}) FROM staged") == 0
 
 
 def _take_out(

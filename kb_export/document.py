@@ -12,6 +12,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from lakehouse.unknown_credit import NOT_KNOWN
+
 SCHEMA_VERSION = 1
 CHARACTER_LIMIT = 6000
 """One document is one chunk of the knowledge base: it must fit into one embedding."""
@@ -103,7 +105,7 @@ class CustomerFacts(NamedTuple):
 def build(facts: CustomerFacts) -> dict[str, Any]:
     """The canonical document: fixed key order, decimals as strings, dates as ISO text.
 
-    ``loans`` is None when the bureau's record was set aside: unknown is not "no loans". Every list
+    ``loans`` is None when the customer's credit isn't known: unknown is not "no loans". Every list
     that shows only the top of what there is comes with the exact count and total of the rest.
     """
     customer = facts.customer
@@ -191,7 +193,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 
 def _loans(facts: CustomerFacts) -> dict[str, Any] | None:
     customer = facts.customer
-    if customer.credit_record_status == "quarantined" or customer.loan_count is None:
+    if customer.credit_record_status in NOT_KNOWN or customer.loan_count is None:
         return None
     total = customer.loan_total or Decimal(0)
     return {
@@ -273,7 +275,12 @@ def _who(document: dict[str, Any]) -> str:
 
 def _credit_sentence(credit: dict[str, Any]) -> str:
     if credit["record_status"] == "quarantined":
-        return "The credit bureau's record was set aside as faulty: score and loans are unknown."
+        return "The credit bureau's record was refused: score and loans are unknown."
+    if credit["record_status"] == "unknown":
+        return (
+            "Score and loans are unknown: a refused record of the credit bureau that names nobody"
+            " may be this customer's."
+        )
     if credit["record_status"] == "absent":
         return "The credit bureau has no record of this customer."
     score = "unknown" if credit["score"] is None else credit["score"]
@@ -289,7 +296,7 @@ def _delinquencies(count: int) -> str:
 
 def _loan_lines(loans: dict[str, Any] | None) -> list[str]:
     if loans is None:
-        return ["Unknown: the credit bureau's record was set aside."]
+        return ["Unknown."]
     if loans["count"] == 0:
         return ["No loans."]
     lines = [f"{counted(loans['count'], 'loan')}, {money(loans['total'])} in all.", ""]

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from kb_export.document import SCHEMA_VERSION, counted, money, sidecar, table
+from lakehouse.unknown_credit import not_counted
 
 MONTHS_LISTED = 24
 PLACES_LISTED = 20
@@ -144,7 +145,8 @@ def _credit(facts: PortfolioFacts) -> list[dict[str, Any]]:
     return [
         _section(
             "By credit band",
-            f"{counted(scored, 'customer')} with a score: {average}, delinquencies {late:,}.",
+            f"{counted(scored, 'customer')} with a score: {average}, delinquencies {late:,}."
+            f"{_left_out(facts)}",
             {
                 "Band": "text",
                 "Customers": "count",
@@ -158,7 +160,8 @@ def _credit(facts: PortfolioFacts) -> list[dict[str, Any]]:
         ),
         _section(
             "By state of the credit record",
-            "Quarantined records were set aside as faulty: their scores and loans are in no total.",
+            "Of customers whose record is quarantined or unknown, no score and no loan is in any"
+            " total.",
             {"Credit record": "text", "Customers": "count"},
             facts.record_statuses,
         ),
@@ -173,7 +176,7 @@ def _loans(facts: PortfolioFacts) -> list[dict[str, Any]]:
         _section(
             "By loan type",
             f"{counted(count, 'loan')} of {counted(facts.borrower_count, 'customer')}:"
-            f" {money(total)} in all{average}.",
+            f" {money(total)} in all{average}.{_left_out(facts)}",
             {
                 "Loan type": "text",
                 "Loans": "count",
@@ -235,6 +238,11 @@ def _complaints(facts: PortfolioFacts) -> list[dict[str, Any]]:
             facts.complaint_months[:MONTHS_LISTED],
         ),
     ]
+
+
+def _left_out(facts: PortfolioFacts) -> str:
+    sentences = not_counted({status: int(count) for status, count in facts.record_statuses})
+    return "".join(f" {sentence}" for sentence in sentences)
 
 
 def _average(total: Decimal | int, count: int) -> Decimal:

@@ -155,6 +155,8 @@ def quarantine_list(
     for count, found in enumerate(listing(current, source), 1):
         if count <= SHOWN:
             told = {**found, "raw": visible(found["raw"]), "file": Path(found["file"]).name}
+            if "customer_id" in found:
+                told["reason"] += f" (belongs to customer {found['customer_id']})"
             table.add_row(*(escape(str(told[str(c.header)])) for c in table.columns))
     table.caption = f"{min(count, SHOWN)} of {count:,}; all: discover quarantine --json"
     out.print(table)

@@ -1,8 +1,9 @@
 """Credit records: JSON, one array or one object a line; one full snapshot.
 
 A record is taken whole or not at all: one bad loan quarantines all of it, so that no total is
-partial. A quarantined record whose customer can be read lands as a row with ``record_status``
-"quarantined" and nothing else, so that it never looks like a customer without loans.
+partial. A quarantined record lands as a row with ``record_status`` "quarantined", the customer whom
+its text names (NULL where it names nobody, see ``ingest.attribution``) and nothing else. So it
+never looks like a customer without loans.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def typed(
     if not isinstance(loans, list):
         raise Problem("outstanding_loans", "not an array")
     return {
-        "customer_id": customer_id(record),
+        "customer_id": _customer_id(record["customer_id"]),
         "credit_score": score,
         "delinquencies": _whole(record["delinquencies"], "delinquencies", LARGEST_ID),
         "outstanding_loans": [
@@ -58,14 +59,8 @@ def typed(
     }
 
 
-def customer_id(record: dict[str, Any]) -> int:
-    """The customer of a record, also of one that breaks other rules.
-
-    Raises:
-        Problem: there is no id that can be read.
-
-    """
-    found = _whole(record.get("customer_id"), "customer_id", LARGEST_ID)
+def _customer_id(value: Any) -> int:
+    found = _whole(value, "customer_id", LARGEST_ID)
     if found < 1:
         raise Problem("customer_id", f"not a whole number from 1 to {LARGEST_ID}")
     return found
@@ -105,7 +100,7 @@ def _expect_keys(found: dict[str, Any], expected: tuple[str, ...], where: str) -
 
 
 def schema() -> pa.Schema:
-    """Landed schema. All but customer_id is NULL where ``record_status`` is "quarantined"."""
+    """Landed schema. A "quarantined" record has at most its customer, and NULL in the rest."""
     import pyarrow as pa
 
     loan = pa.struct([pa.field("type", pa.string()), pa.field("amount", pa.decimal128(18, 2))])

@@ -28,6 +28,7 @@ TILES = {
     "loan_total": "${:,.0f}",
     "loan_count": "{:,.0f}",
     "borrower_count": "{:,.0f}",
+    "uncounted_credit_count": "{:,.0f}",
     "average_loan_amount": "${:,.0f}",
     "transaction_count": "{:,.0f}",
     "deposit_total": "${:,.0f}",

@@ -356,8 +356,12 @@ FAULTS = {
     },
     "ALTER TABLE dim_customers ADD COLUMN contact_email varchar": {"assert_no_email_after_staging"},
     "UPDATE fct_customers SET loan_count = 0, loan_total = 0"
-    " WHERE credit_record_status = 'quarantined'": {"fct_customers_quarantined_is_never_no_loans"},
-    "UPDATE fct_customers SET credit_score = 600 WHERE credit_record_status = 'absent'": {
+    " WHERE credit_record_status = 'quarantined'": {"fct_customers_refused_is_never_no_loans"},
+    "UPDATE fct_customers SET credit_record_status = 'unknown' WHERE customer_id = 4": {
+        "fct_customers_refused_is_never_no_loans",
+        "assert_nobody_is_absent_beside_an_unnamed_record",
+    },
+    "UPDATE fct_customers SET credit_score = 600 WHERE customer_id = 4": {
         "fct_customers_score_only_with_a_record",
         "fct_customers_every_score_has_a_band",
     },
@@ -495,6 +499,40 @@ def test_history_keeps_what_was_known_before_and_forgets_who_left(
             for table in ("core_banking__customers", "credit_bureau__credit_profiles"):
                 left = f"SELECT * FROM main_snapshots.snap_{table} WHERE customer_id = 1"
                 assert rows(marts, left) == []
+        finally:
+            lake.put_all()
+
+
+def test_a_refused_record_that_names_nobody_may_be_anybodys(project: Project, lake: Lake) -> None:
+    marts = project.settings.home / "dev_marts.duckdb"
+    build = ("build", "--exclude-resource-type", "unit_test")
+    later, last = NOW + timedelta(days=30), NOW + timedelta(days=31)
+    statuses = "SELECT customer_id, credit_record_status, loan_count, loan_total::varchar FROM"
+    unnamed = (None, "quarantined", None, None)
+    with project.restored():
+        try:
+            lake.put("raw_credit_bureau.credit_profiles", [*CREDIT, unnamed, unnamed], later)
+            assert project.dbt(*build).success
+            assert rows(marts, f"{statuses} fct_customers ORDER BY customer_id") == [
+                (1, "present", 2, "260000.50"),
+                (2, "quarantined", None, None),
+                (3, "present", 0, "0.00"),
+                (4, "unknown", None, None),
+            ]
+            assert rows(marts, f"{statuses} fct_unknown_customers") == [(9, "unknown", None, None)]
+            assert [row[1:] for row in rows(marts, HISTORY) if row[0] == 4] == [
+                (NOW, later, None, "absent", None, 0, "0.00"),
+                (later, None, None, "unknown", None, None, None),
+            ]
+            # A clean snapshot clears all of it.
+            clean = [CREDIT[0], (2, "present", 600, 0), CREDIT[2]]
+            lake.put("raw_credit_bureau.credit_profiles", clean, last)
+            assert project.dbt(*build).success
+            found = rows(marts, "SELECT credit_record_status FROM fct_customers ORDER BY ALL")
+            assert found == [("absent",), ("present",), ("present",), ("present",)]
+            assert rows(marts, "SELECT credit_record_status FROM fct_unknown_customers") == [
+                ("absent",)
+            ]
         finally:
             lake.put_all()
 
@@ -674,6 +712,7 @@ def test_every_metric_renders_and_agrees_with_the_lake(
         "average_credit_score_then": figures["average_credit_score"],
         "delinquency_total_then": figures["delinquency_total"],
         "borrower_count_then": figures["borrower_count"],
+        "uncounted_credit_count_then": figures["uncounted_credit_count"],
         "loan_count_then": 2,
         "loan_total_then": Decimal("260000.50"),
         "average_loan_amount_then": pytest.approx(260000.50 / 2),
@@ -683,6 +722,7 @@ def test_every_metric_renders_and_agrees_with_the_lake(
         "average_credit_score": 641.5,
         "delinquency_total": 4,
         "borrower_count": 1,
+        "uncounted_credit_count": 1,
         "loan_count": 3,
         "loan_total": Decimal("260078.27"),
         "average_loan_amount": pytest.approx(260078.27 / 3),

@@ -12,6 +12,16 @@ credit_profiles as (
 
 ),
 
+unnamed_records as (
+
+    select
+        count(*) as record_count,
+        max(ingested_at_utc) as ingested_at_utc
+
+    from {{ ref('stg_credit_bureau__unnamed_records') }}
+
+),
+
 loan_sums as (
 
     select * from {{ ref('int_loans_summed_to_customers') }}
@@ -23,8 +33,12 @@ joined as (
     select
         customers.customer_id,
 
-        coalesce(credit_profiles.credit_record_status, 'absent')
-            as credit_record_status,
+        {{
+            credit_record_status(
+                'credit_profiles.credit_record_status',
+                'unnamed_records.record_count'
+            )
+        }} as credit_record_status,
         credit_profiles.credit_score,
         credit_profiles.delinquencies,
 
@@ -37,6 +51,7 @@ joined as (
         -- a customer is no longer named.
         coalesce(
             max(credit_profiles.ingested_at_utc) over (),
+            unnamed_records.ingested_at_utc,
             customers.ingested_at_utc
         ) as known_since_utc
 
@@ -44,6 +59,8 @@ joined as (
 
     left join credit_profiles
         on customers.customer_id = credit_profiles.customer_id
+
+    cross join unnamed_records
 
     left join loan_sums
         on customers.customer_id = loan_sums.customer_id
@@ -57,11 +74,11 @@ final as (
         credit_record_status,
         credit_score,
         delinquencies,
-        {{ zero_unless_quarantined('loan_count', 'bigint') }} as loan_count,
-        {{ zero_unless_quarantined('loan_total', 'decimal(18, 2)') }}
+        {{ zero_where_known('loan_count', 'bigint') }} as loan_count,
+        {{ zero_where_known('loan_total', 'decimal(18, 2)') }}
             as loan_total,
         {% for loan_type in loan_types() -%}
-        {{ zero_unless_quarantined(loan_type ~ '_loan_total', 'decimal(18, 2)') }}
+        {{ zero_where_known(loan_type ~ '_loan_total', 'decimal(18, 2)') }}
             as {{ loan_type }}_loan_total,
         {% endfor -%}
         known_since_utc

@@ -12,6 +12,14 @@ credit_profiles as (
 
 ),
 
+unnamed_records as (
+
+    select count(*) as record_count
+
+    from {{ ref('stg_credit_bureau__unnamed_records') }}
+
+),
+
 loan_sums as (
 
     select * from {{ ref('int_loans_summed_to_customers') }}
@@ -39,8 +47,12 @@ joined as (
     select
         named.customer_id,
 
-        coalesce(credit_profiles.credit_record_status, 'absent')
-            as credit_record_status,
+        {{
+            credit_record_status(
+                'credit_profiles.credit_record_status',
+                'unnamed_records.record_count'
+            )
+        }} as credit_record_status,
         loan_sums.loan_count,
         loan_sums.loan_total,
         coalesce(transaction_sums.atm_transaction_count, 0)
@@ -58,6 +70,8 @@ joined as (
     left join credit_profiles
         on named.customer_id = credit_profiles.customer_id
 
+    cross join unnamed_records
+
     left join loan_sums
         on named.customer_id = loan_sums.customer_id
 
@@ -73,8 +87,8 @@ final as (
     select
         customer_id,
         credit_record_status,
-        {{ zero_unless_quarantined('loan_count', 'bigint') }} as loan_count,
-        {{ zero_unless_quarantined('loan_total', 'decimal(18, 2)') }}
+        {{ zero_where_known('loan_count', 'bigint') }} as loan_count,
+        {{ zero_where_known('loan_total', 'decimal(18, 2)') }}
             as loan_total,
         cast(atm_transaction_count as bigint) as atm_transaction_count,
         cast(deposit_total as decimal(18, 2)) as deposit_total,

@@ -161,7 +161,7 @@ def expected(second: Story) -> dict[tuple[str, str], list[tuple[str | None, ...]
 def test_every_metric_is_the_same_figure(
     second: Story, expected: dict[tuple[str, str], list[tuple[str | None, ...]]], engine: str
 ) -> None:
-    assert len({metric for metric, _ in expected}) == 23
+    assert len({metric for metric, _ in expected}) == 25
     assert len(expected) >= 80
     found = _figures(second.engines[engine])
     assert found.keys() == expected.keys()

@@ -295,15 +295,15 @@ def test_a_tie_for_the_first_place_names_both(say: Say) -> None:
 def test_a_quarantined_record_never_looks_like_no_loans(say: Say) -> None:
     answer = say("customers without loans")
     assert 6 not in [row[0] for row in answer["rows"]]
-    assert "1 customer's credit record is quarantined and not counted" in answer["answer"]
-    assert "quarantined" not in say("how many customers in Toronto have a loan")["answer"]
+    assert "1 customer isn't counted: the bureau's record was refused." in answer["answer"]
+    assert "refused" not in say("how many customers in Toronto have a loan")["answer"]
 
 
 def test_the_loans_of_a_quarantined_record_are_no_figure(say: Say) -> None:
     answer = say("total loans of customer 6")
     assert answer["rows"] == [[None]]
     assert "no figure" in answer["answer"]
-    assert "quarantined" in answer["answer"]
+    assert "1 customer's credit isn't known: the bureau's record was refused." in answer["answer"]
 
 
 def test_how_many_of_them_asks_back_where_the_earlier_figure_counts_nothing(say: Say) -> None:

@@ -111,8 +111,14 @@ def test_the_answer_names_both_days_and_whom_it_covers(say: Say) -> None:
 
 
 def test_whose_record_was_quarantined_then_is_said(say: Say) -> None:
-    assert "2 customers' credit records are" in say("total loans as of 2026-10-31")["answer"]
-    assert "1 customer's credit record is" in say("What is the total loan amount?")["answer"]
+    assert (
+        "2 customers aren't counted: the bureau's records were refused."
+        in (say("total loans as of 2026-10-31")["answer"])
+    )
+    assert (
+        "1 customer isn't counted: the bureau's record was refused."
+        in (say("What is the total loan amount?")["answer"])
+    )
 
 
 def test_a_quarantined_record_is_unknown_on_its_day_and_never_zero(say: Say) -> None:
@@ -124,7 +130,10 @@ def test_a_quarantined_record_is_unknown_on_its_day_and_never_zero(say: Say) -> 
     by_customer = say("total loans by customer as of 2026-10-31", customers=[1, 2])
     assert by_customer["rows"][1] == [2, "Omar Haddad · #2", None]
     total = say("how did the loan total change since 2026-10-31")
-    assert "On 2026-10-31 there were 2 credit records" in total["answer"]
+    assert (
+        "On 2026-10-31, 2 customers weren't counted: the bureau's records were refused."
+        in total["answer"]
+    )
 
 
 def test_what_is_known_as_of_the_versions_day_is_what_is_known_now(bank: Settings) -> None:

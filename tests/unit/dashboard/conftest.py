@@ -22,7 +22,7 @@ create table fct_customers (
 insert into fct_customers values
     (1, 'Ana Roy', 'Ana Roy · #1', 'Calgary', 'Alberta', 'present', 700, '660–724 Good', 1),
     (2, 'Bo Singh', 'Bo Singh · #2', 'Calgary', 'Alberta', 'present', 801, '760–900 Excellent', 0),
-    (3, 'Cy Chen', 'Cy Chen · #3', 'Toronto', 'Ontario', 'absent', null, null, null);
+    (3, 'Cy Chen', 'Cy Chen · #3', 'Toronto', 'Ontario', 'unknown', null, null, null);
 create table dim_customers as select customer_id, customer_name, customer_label, city, province
 from fct_customers;
 create table fct_loans (
@@ -52,7 +52,7 @@ insert into entitlements values
 
 @pytest.fixture
 def bank(tmp_path: Path) -> Settings:
-    """Settings of a home with one published version: three customers, one of them without a record.
+    """Settings of a home with one published version: three customers, one of unknown credit.
 
     Transaction ``d`` is of a customer whom core banking doesn't know.
     """

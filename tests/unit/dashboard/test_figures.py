@@ -23,6 +23,8 @@ def test_single_figures_by_hand(marts: duckdb.DuckDBPyConnection) -> None:
     assert figures(marts, "average_credit_score") == {"": "750.5"}
     assert figures(marts, "amount_lent") == {"": "330000.05"}
     assert figures(marts, "borrowers") == {"": "2"}
+    assert figures(marts, "credit_not_counted") == {"": "1"}
+    assert figures(marts, "loans_not_counted", "calgary") == {"": "0"}
     assert figures(marts, "net_flow") == {"": "44.50"}
 
 

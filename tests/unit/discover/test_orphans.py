@@ -18,11 +18,11 @@ def test_what_is_kept_is_counted_by_kind(tmp_path: Path) -> None:
     with duckdb.connect(str(marts)) as connection:
         connection.execute(
             "CREATE TABLE fct_unknown_customers AS FROM (VALUES (7, 'present', 2, 0),"
-            " (8, 'quarantined', NULL, 0), (9, 'absent', 0, 12))"
+            " (8, 'quarantined', NULL, 0), (9, 'absent', 0, 5), (10, 'unknown', NULL, 7))"
             " AS t (customer_id, credit_record_status, loan_count, atm_transaction_count)"
         )
     found = count(marts)
-    assert found == {"customers": 3, "credit_records": 2, "loans": 2, "transactions": 12}
+    assert found == {"customers": 4, "credit_records": 2, "loans": 2, "transactions": 12}
     assert all(isinstance(number, int) for number in found.values())
 
 

@@ -111,7 +111,25 @@ FAULTS: list[tuple[str, dict[str, list[tuple[object, ...]]]]] = [
     ),
     (
         "UPDATE fct_customers SET loan_count = 0, loan_total = 0 WHERE customer_id = 3",
-        {"fct_customers: loans of customers whose credit record was quarantined": [(3,)]},
+        {"fct_customers: figures of customers whose credit isn't known": [(3,)]},
+    ),
+    (
+        "UPDATE fct_customers SET credit_record_status = 'absent' WHERE customer_id = 3",
+        {"fct_customers: customers whose refused record isn't theirs in raw": [(3,)]},
+    ),
+    (
+        (
+            "UPDATE fct_customers SET credit_record_status = 'unknown', loan_count = NULL,"
+            " loan_total = NULL WHERE customer_id = 2"
+        ),
+        {"fct_customers: customers without a record, whatever refused records name nobody": [(2,)]},
+    ),
+    (
+        (
+            "INSERT INTO lake.raw_credit_bureau.credit_profiles"
+            " VALUES (NULL, 'quarantined', NULL, NULL)"
+        ),
+        {"fct_customers: customers without a record, whatever refused records name nobody": [(2,)]},
     ),
     (
         "UPDATE fct_customers SET deposit_total = deposit_total - 0.01 WHERE customer_id = 2",

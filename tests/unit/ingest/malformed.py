@@ -156,7 +156,12 @@ GROUPS = {
     "JSON records": (
         "A credit record lands whole or not at all: one bad loan among good ones would be a wrong "
         "total. JSON as the standard says it, one reading or none; a number is kept as written, "
-        "never rounded."
+        "never rounded. A refused record must not look like a customer without loans. So the "
+        "customer is read from its raw text, more leniently than anything that lands, but only "
+        "where the text names one id and no other. That customer's credit is unknown then. Where "
+        "a refused record names nobody, it may belong to any customer without a record: the "
+        "credit of all of these is unknown. Where a customer has a valid and a refused record, "
+        "neither counts."
     ),
     "Complaints": (
         "The same rules for messages on the topic and in a file. What isn't part of the contract "
@@ -1151,6 +1156,9 @@ def _happens(case: Case, file: FileReport) -> str:
     if file.state == "landed":
         return "lands" if file.rows_in else "lands, without rows"
     bad = "quarantined" if file.quarantined == 1 else f"{file.quarantined} rows quarantined"
+    if case.source == "credit_bureau" and file.quarantined == 1:
+        customer = file.rejects[0].customer_id
+        bad += f" as customer {customer}'s" if customer else ", names nobody"
     return f"{bad}; {file.landed} land" if file.landed else bad
 
 

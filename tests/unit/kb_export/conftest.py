@@ -83,8 +83,10 @@ WITH loans AS (
     FROM fct_atm_transactions GROUP BY customer_id
 )
 SELECT c.*, credit.* EXCLUDE (customer_id),
-    CASE WHEN credit_record_status <> 'quarantined' THEN coalesce(loan_count, 0) END AS loan_count,
-    CASE WHEN credit_record_status <> 'quarantined' THEN coalesce(loan_total, 0) END AS loan_total,
+    CASE WHEN credit_record_status IN ('present', 'absent') THEN coalesce(loan_count, 0) END
+        AS loan_count,
+    CASE WHEN credit_record_status IN ('present', 'absent') THEN coalesce(loan_total, 0) END
+        AS loan_total,
     coalesce(atm_transaction_count, 0) AS atm_transaction_count,
     coalesce(deposit_count, 0) AS deposit_count,
     coalesce(deposit_total, 0)::DECIMAL(18, 2) AS deposit_total,

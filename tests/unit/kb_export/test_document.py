@@ -153,9 +153,16 @@ def test_the_sidecar_has_snake_case_keys_within_a_kilobyte():
     assert len(text.encode()) <= 1024
 
 
-def test_a_quarantined_credit_record_never_looks_like_no_loans():
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("quarantined", "The credit bureau's record was refused: score and loans are unknown."),
+        ("unknown", "Score and loans are unknown: a refused record of the credit bureau"),
+    ],
+)
+def test_a_refused_credit_record_never_looks_like_no_loans(status, said):
     faulty = WENDY.customer._replace(
-        credit_record_status="quarantined",
+        credit_record_status=status,
         credit_score=None,
         credit_band=None,
         delinquencies=None,
@@ -166,7 +173,8 @@ def test_a_quarantined_credit_record_never_looks_like_no_loans():
     assert document["loans"] is None
     markdown = to_markdown(document)
     assert "No loans" not in markdown
-    assert "score and loans are unknown" in markdown
+    assert "has no record" not in markdown
+    assert said in markdown
     assert "loan_count" not in to_sidecar(document)
 
 

@@ -15,6 +15,7 @@ def test_the_loans_of_all_customers_are_told_to_the_cent(make_marts):
     section = document["sections"][0]
     assert section["sentence"] == (
         "4 loans of 2 customers: 329,000.01 in all, 82,250.00 on average."
+        " 1 customer isn't counted: the bureau's record was refused."
     )
     assert section["rows"] == [
         ["house", 1, 1, "310000.00", "310000.00"],
@@ -37,6 +38,17 @@ def test_every_topic_is_told(make_marts):
     assert "| 23:00 | 1 | 404.10 |" in text["atm_activity"]
     assert "| ATM Issue | 2 |" in text["complaints"]
     assert "| no date | 1 |" in text["complaints"]
+
+
+def test_customers_whose_credit_is_unknown_are_said_to_be_left_out(make_marts):
+    unknown = "UPDATE credit SET credit_record_status = 'unknown' WHERE customer_id = 11"
+    with connect_published(make_marts(unknown)) as connection:
+        documents = build_all(rows.portfolio_facts(connection))
+    for name in ("credit", "loans"):
+        sentence = documents[name]["sections"][0]["sentence"]
+        assert "1 customer isn't counted: the bureau's record was refused." in sentence
+        assert "1 customer isn't counted: a refused record that names nobody may be" in sentence
+    assert "| unknown | 1 |" in to_markdown(documents["credit"])
 
 
 def test_a_portfolio_sidecar_carries_no_customer(make_marts):

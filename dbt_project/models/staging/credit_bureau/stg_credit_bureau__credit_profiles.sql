@@ -10,11 +10,12 @@ ranked as (
 
     select
         *,
-        -- A customer with a valid record and a quarantined one has a valid record.
+        -- Where a customer has a valid record and a refused one, nobody can say
+        -- which of them is right.
         row_number() over (
             partition by customer_id
             order by
-                case when record_status = 'present' then 0 else 1 end,
+                case when record_status = 'present' then 1 else 0 end,
                 _source_file,
                 _source_row
         ) as record_rank
