@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict
 
 from dashboard.figures import charts
-from dashboard.guest import GuestTokens, days
+from dashboard.guest import GuestTokens, days, keep_filters
 from dashboard.load import loaded
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import Settings, load
@@ -26,6 +27,14 @@ FILES = {
     "vendor/superset-embedded-sdk.js": "text/javascript",
 }
 """What the page loads; nothing else of the folder is served."""
+
+
+class KeptFilters(BaseModel):
+    """The state of the dashboard's filters, as Superset tells it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mask: dict[str, dict[str, Any]]
 
 
 def router(settings: Settings) -> APIRouter:
@@ -64,10 +73,30 @@ def router(settings: Settings) -> APIRouter:
         }
 
     @routes.post("/api/token")
-    def token(response: Response) -> dict[str, str]:
-        """A guest token for the user, good for five minutes; the page asks again in time."""
+    def token(response: Response, version: str | None = None) -> dict[str, str]:
+        """A guest token for the user, good for five minutes; the page asks again in time.
+
+        It reads ``version`` until it ends. Only the published one is given out: an older one may
+        hold grants that were taken back since.
+        """
+        published = Versions(settings.home).current_run_id()
+        if version is not None and version != published:
+            raise HTTPException(409, f"version {version} is not the published one any more")
         response.headers["Cache-Control"] = "no-store"
-        return {"token": _mint()}
+        return {"token": _mint(published)}
+
+    @routes.post("/api/filters")
+    def filters(kept: KeptFilters) -> dict[str, str]:
+        """Keep the dashboard's filters in Superset while the page loads another version."""
+        at_hand = current(settings)
+        token = _mint()
+        now = loaded(at_hand)
+        assert now is not None, "no token without a loaded dashboard"
+        try:
+            key = keep_filters(at_hand.superset_url, token, now.dashboard, kept.mask)
+        except DiscoverError as error:
+            raise HTTPException(503, str(error)) from None
+        return {"key": key}
 
     @routes.get("/api/days")
     def range_days(
@@ -80,13 +109,13 @@ def router(settings: Settings) -> APIRouter:
             raise HTTPException(503, str(error)) from None
         return {"from": first, "to": last}
 
-    def _mint() -> str:
+    def _mint(version: str | None = None) -> str:
         at_hand = current(settings)
         now = loaded(at_hand)
         if now is None or not settings.user:
             raise HTTPException(503, "no dashboard is loaded — run: discover dashboard up")
         try:
-            return tokens(at_hand).mint(settings.user, now)
+            return tokens(at_hand).mint(settings.user, now, version or "")
         except DiscoverError as error:
             raise HTTPException(503, str(error)) from None
 

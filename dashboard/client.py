@@ -44,13 +44,18 @@ class Superset:
         self._start_session()
         account = {"username": name, "password": password, "provider": "db"}
         token = self.post("/api/v1/security/login", account)["access_token"]
-        self._headers = {"Authorization": f"Bearer {token}", "Referer": self.url}
-        self._headers["X-CSRFToken"] = self.get("/api/v1/security/csrf_token/")["result"]
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self.take_csrf_token()
 
     def be_guest(self, token: str) -> None:
         """Take the rights of a guest token, as the embedded dashboard does."""
         self._start_session()
         self._headers = {"X-GuestToken": token}
+
+    def take_csrf_token(self) -> None:
+        """Get the token that Superset wants with most changes."""
+        token = self.get("/api/v1/security/csrf_token/")["result"]
+        self._headers |= {"Referer": self.url, "X-CSRFToken": token}
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The JSON object at ``path``."""

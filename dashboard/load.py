@@ -91,6 +91,7 @@ def read_assets(folder: str) -> dict[str, dict[str, Any]]:
     return {file.stem: yaml.load(file.read_bytes(), yaml.CSafeLoader) for file in files}
 
 
+@cache
 def bundle() -> bytes:
     """The assets as the zip file that Superset imports; same assets, same bytes."""
     buffer = io.BytesIO()

@@ -17,6 +17,8 @@ GUEST_PERMISSIONS = [
     ("can_log", "Superset"),
     ("can_read", "DashboardFilterStateRestApi"),
     ("can_write", "DashboardFilterStateRestApi"),
+    # What it may read there is a CSRF token, without which it can't write its filters.
+    ("can_read", "SecurityRestApi"),
     ("can_read", "DashboardPermalinkRestApi"),
     ("can_time_range", "Api"),
     ("can_query", "Api"),

@@ -32,6 +32,11 @@ export function answerElement(answer, { narrowed, onWiden }) {
   return box;
 }
 
+/** The run id of the version that an answer was computed on. */
+export function versionOf(answer) {
+  return answer.citations?.find((citation) => citation.kind === "run")?.id;
+}
+
 /** A run's id without its fractions of a second. */
 export function shortRun(id) {
   return id.split(".")[0];

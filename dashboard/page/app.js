@@ -1,15 +1,21 @@
 // The host page: the embedded dashboard, the chat beside it, and the filters that join the two.
 
-import { ageOf, answerElement, make, shortRun } from "./answer.js";
+import { ageOf, answerElement, make, shortRun, versionOf } from "./answer.js";
 import { scopeOf, wordsOf } from "./scope.js";
 
 const byId = (id) => document.getElementById(id);
 const HISTORY = 6;
-const AGES = 60_000;
+const POLL = 15_000;
+const PATIENCE = 10_000;
 
 let scope = {};
 let lastMask = "";
+let mask = {};
+let tab = "";
 let frame = null;
+/** What the service said of the version that the header names and the tiles show or will show. */
+let target = null;
+let state = "";
 const history = [];
 
 start();
@@ -18,62 +24,137 @@ async function start() {
   setUpTheme();
   setUpViews();
   setUpAsking();
+  // A page stays open for days: a version grows old, or another one is published.
+  setInterval(keepUp, POLL);
+  // In the background, a browser seldom lets a page look.
+  document.addEventListener("visibilitychange", () => document.hidden || keepUp());
+  await keepUp();
+}
+
+// --- one version for all that is on the page
+
+/** Compare the page with the published version, and move it there: header, tiles and chat at once. */
+async function keepUp() {
   let about;
   try {
-    about = await request("/api/about");
+    about = await request("/api/about", { signal: AbortSignal.timeout(PATIENCE) });
   } catch (error) {
-    cover(`The page’s service does not answer. ${error.message}`, true);
+    if (!target) cover(`The page’s service does not answer. ${error.message}`, true);
     return;
   }
+  // Nothing of one user may stay when the service is started for another.
+  if (target && target.user !== about.user) return location.reload();
+  const moved = placeOf(about) !== placeOf(target);
+  if (!target) suggest(about.questions);
+  const before = target;
+  target = about;
   showAbout(about);
-  // A page stays open for days: a version grows old, or a newer one is published.
-  setInterval(async () => showAbout(await request("/api/about").catch(() => about)), AGES);
-  suggest(about.questions);
-  await embed(about);
+  if (!moved && state !== "failed") return;
+  if (moved) cover(before ? "Loading the newly published version…" : "Loading the dashboard…");
+  state = "loading";
+  markAnswers();
+  embed(about);
+}
+
+function placeOf(about) {
+  return JSON.stringify([about?.version?.run_id, about?.dashboard]);
+}
+
+/** Say of each answer whether its figures are of the version that the page shows. */
+function markAnswers() {
+  for (const answer of document.querySelectorAll(".answer[data-version]")) {
+    const other = answer.dataset.version !== target?.version?.run_id;
+    answer.classList.toggle("other", other);
+    answer.querySelector(".of-other")?.remove();
+    if (!other) continue;
+    const words = `From version ${shortRun(answer.dataset.version)}, not the one shown now.`;
+    answer.prepend(make("p", "of-other", words));
+  }
 }
 
 // --- the dashboard
 
 async function embed(about) {
-  if (!about.version) {
-    cover("Nothing is published yet. Run: discover refresh", true);
-    return;
-  }
-  if (!about.dashboard) {
-    cover("No dashboard is loaded. Run: discover dashboard up", true);
-    return;
-  }
+  const superseded = () => placeOf(about) !== placeOf(target);
+  const fail = (text) => {
+    if (superseded()) return;
+    state = "failed";
+    cover(text, true);
+  };
+  tab = await activeTab();
+  if (superseded()) return;
+  frame?.unmount();
+  frame = null;
+  if (!about.version) return fail("Nothing is published yet. Run: discover refresh");
+  if (!about.dashboard) return fail("No dashboard is loaded. Run: discover dashboard up");
+  // Its own element: where this attempt fails, it must not empty the one that follows.
+  const mount = make("div", "mount");
+  byId("dashboard").replaceChildren(mount);
+  let loaded;
   try {
-    frame = await window.supersetEmbeddedSdk.embedDashboard({
+    const urlParams = await keptFilters();
+    const loading = window.supersetEmbeddedSdk.embedDashboard({
       id: about.dashboard.id,
       supersetDomain: about.dashboard.superset,
-      mountPoint: byId("dashboard"),
+      mountPoint: mount,
       iframeTitle: "Customer insights dashboard",
-      fetchGuestToken: async () => (await request("/api/token", { method: "POST" })).token,
+      fetchGuestToken: () => guestToken(about.version.run_id),
       dashboardUiConfig: {
         hideTitle: true,
         hideChartControls: true,
         emitDataMasks: true,
         filters: { visible: true, expanded: true },
+        urlParams,
       },
       referrerPolicy: "strict-origin-when-cross-origin",
     });
+    // Superset opens the tab that the address ends with; the SDK has no option for it.
+    if (tab) mount.querySelector("iframe").src += `#${tab}`;
+    loaded = await loading;
   } catch (error) {
-    cover(`The dashboard can’t be shown. ${error.message}`, true);
-    return;
+    return fail(`The dashboard can’t be shown. ${error.message}`);
   }
+  if (superseded()) return loaded.unmount();
+  frame = loaded;
+  state = "shown";
   cover("");
   applyTheme();
   frame.observeDataMask(follow);
 }
 
-async function follow(mask) {
+async function guestToken(version) {
+  try {
+    const query = new URLSearchParams({ version });
+    return (await request(`/api/token?${query}`, { method: "POST" })).token;
+  } catch (error) {
+    if (error.status === 409) keepUp();
+    throw error;
+  }
+}
+
+/** The tab that is open, or was when it could last be asked. */
+async function activeTab() {
+  if (!frame) return tab;
+  const late = new Promise((resolve) => setTimeout(resolve, 2_000, null));
+  const tabs = await Promise.race([frame.getActiveTabs().catch(() => null), late]);
+  return tabs?.[0] ?? tab;
+}
+
+/** Parameters with which the dashboard opens under the filters that are set now. */
+async function keptFilters() {
+  if (!Object.values(mask).some((filter) => filter?.filterState?.value != null)) return {};
+  const kept = await request("/api/filters", post({ mask }));
+  return { native_filters_key: kept.key };
+}
+
+async function follow(all) {
   // Superset also tells when nothing has changed.
-  const filters = Object.entries(mask).filter(([name]) => name.startsWith("NATIVE_FILTER-"));
+  const filters = Object.entries(all).filter(([name]) => name.startsWith("NATIVE_FILTER-"));
   const now = JSON.stringify(filters.map(([name, value]) => [name, value?.filterState?.value]));
   if (now === lastMask) return;
   lastMask = now;
-  const found = await scopeOf(mask, (range) => request(`/api/days?range=${encodeURIComponent(range)}`));
+  mask = Object.fromEntries(filters);
+  const found = await scopeOf(all, (range) => request(`/api/days?range=${encodeURIComponent(range)}`));
   if (now !== lastMask) return;
   scope = found.scope;
   showScope(wordsOf(found.scope, found.labels));
@@ -118,18 +199,20 @@ async function ask(text, within) {
   byId("send").disabled = true;
   let element;
   try {
-    const answer = await request("/api/chat", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ question: text, scope: within, history: history.slice(-HISTORY) }),
-    });
+    const body = { question: text, scope: within, history: history.slice(-HISTORY) };
+    const answer = await request("/api/chat", post(body));
+    const version = versionOf(answer);
+    // Figures of another version than the tiles' must not be on the page together.
+    if (version !== target?.version?.run_id) await keepUp();
     if (answer.plan) history.push({ question: text, plan: answer.plan });
     const narrowed = Object.keys(within).length > 0;
     element = answerElement(answer, { narrowed, onWiden: () => ask(text, {}) });
+    if (version) element.dataset.version = version;
   } catch (error) {
     element = make("p", "answer failed", `No answer: ${error.message}`);
   }
   waiting.replaceWith(element);
+  markAnswers();
   byId("send").disabled = false;
   // A long table begins at its sentence, not at its end.
   log.scrollTo({ top: asked.offsetTop - log.offsetTop - 14, behavior: "smooth" });
@@ -210,6 +293,14 @@ function grow(area) {
 async function request(path, options) {
   const response = await fetch(path, options);
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail ?? `HTTP ${response.status}`);
+  if (!response.ok) {
+    const error = new Error(body.detail ?? `HTTP ${response.status}`);
+    throw Object.assign(error, { status: response.status });
+  }
   return body;
+}
+
+function post(body) {
+  const headers = { "Content-Type": "application/json" };
+  return { method: "POST", headers, body: JSON.stringify(body) };
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,28 @@ TILES = {
 }
 
 
+NEXT_VERSION = "29990101T000000.000000Z"
+
+
+@contextlib.contextmanager
+def next_version(site: Site) -> Iterator[None]:
+    """Another version is published, in which every loan is twice as high; then the first again."""
+    versions = Versions(site.settings.home)
+    published = versions.require_current()
+    candidate = versions.candidate(NEXT_VERSION)
+    candidate.chmod(0o644)
+    with duckdb.connect(str(candidate)) as connection:
+        connection.execute("update fct_loans set amount = amount * 2")
+    semantic = versions.semantic_manifest_file
+    shutil.copy(semantic(published.run_id), semantic(NEXT_VERSION))
+    versions.publish(published.model_copy(update={"run_id": NEXT_VERSION}))
+    try:
+        yield
+    finally:
+        versions.publish(published)
+        versions.discard(NEXT_VERSION)
+
+
 @pytest.fixture
 def marts(site: Site) -> Iterator[duckdb.DuckDBPyConnection]:
     versions = Versions(site.settings.home)
@@ -63,6 +87,16 @@ def tile(page: Page, title: str) -> Locator:
     heading = frame(page).get_by_text(title, exact=True)
     holder = frame(page).locator(".dashboard-chart:visible, .chart-slice:visible")
     return holder.filter(has=heading).locator(".header-line").first
+
+
+def choose_customer(page: Page, label: str) -> None:
+    """Set the dashboard's customer filter."""
+    field = frame(page).locator('[data-test="form-item-value"] .ant-select input').first
+    field.click(force=True)
+    field.fill(label)
+    frame(page).locator(".ant-select-item-option").filter(has_text=label).first.click()
+    page.keyboard.press("Escape")
+    frame(page).locator('[data-test="filter-bar__apply-button"]').click()
 
 
 def ask(page: Page, question: str) -> Locator:
@@ -121,13 +155,7 @@ def test_a_customer_filter_narrows_tiles_and_chat_but_never_complaints(
     everyone = one(marts, "select count(*) from fct_customers")
     expect(tile(page, "Customers")).to_have_text(f"{everyone:,}")
 
-    field = frame(page).locator('[data-test="form-item-value"] .ant-select input').first
-    field.click(force=True)
-    field.fill(label)
-    frame(page).locator(".ant-select-item-option").filter(has_text=label).first.click()
-    page.keyboard.press("Escape")
-    frame(page).locator('[data-test="filter-bar__apply-button"]').click()
-
+    choose_customer(page, label)
     expect(page.locator("#scope")).to_contain_text(label.split(" · ")[0])
     expect(tile(page, "Customers")).to_have_text("1")
     answer = ask(page, "How many loans are there?")
@@ -142,6 +170,87 @@ def test_a_customer_filter_narrows_tiles_and_chat_but_never_complaints(
     show(page, "Complaints (anonymous)")
     complaints = one(marts, "select count(*) from fct_complaints")
     expect(tile(page, "Complaints")).to_have_text(f"{complaints:,}")
+
+
+def test_an_open_page_moves_to_each_newly_published_version_as_one(
+    site: Site, watched: Watched, marts: duckdb.DuckDBPyConnection
+) -> None:
+    page = watched.page
+    label, total = marts.execute(
+        "select customer_label, loan_total from fct_customers where loan_count > 0"
+        " order by customer_id limit 1"
+    ).fetchall()[0]
+    first = site_version(site)
+    show(page, "Loans")
+    choose_customer(page, label)
+    expect(tile(page, "Amount lent")).to_have_text(f"${total:,.0f}")
+    expect(ask(page, "What is the total loan amount?")).to_contain_text(f"{total:,.2f}")
+    expect(page.locator(".of-other")).to_have_count(0)
+
+    with next_version(site):
+        # The page needn't have looked since: the answer is what shows it that there is news.
+        answer = ask(page, "What is the total loan amount?")
+        expect(page.locator("#version")).to_contain_text("29990101T000000", timeout=1)
+        expect(answer).to_contain_text(f"{total * 2:,.2f}")
+        expect(answer.locator(".of-other")).to_have_count(0)
+        expect(page.locator(".of-other")).to_contain_text(f"From version {first}")
+        expect(tile(page, "Amount lent")).to_have_text(f"${total * 2:,.0f}")
+        # Filter, tab and conversation are those from before.
+        assert_filtered_by(page, label)
+        expect(frame(page).get_by_role("tab", name="Loans")).to_have_attribute(
+            "aria-selected", "true"
+        )
+        expect(page.locator(".answer")).to_have_count(2)
+
+    # Back to the older version, found without a question.
+    expect(page.locator("#version")).to_contain_text(first)
+    expect(tile(page, "Amount lent")).to_have_text(f"${total:,.0f}")
+    assert_filtered_by(page, label)
+    expect(page.locator(".of-other")).to_have_count(1)
+    expect(page.locator(".of-other")).to_contain_text("From version 29990101T000000")
+
+
+def site_version(site: Site) -> str:
+    """The published run id as the page shows it."""
+    return Versions(site.settings.home).require_current().run_id.split(".")[0]
+
+
+def assert_filtered_by(page: Page, label: str) -> None:
+    """The filter is set in the dashboard and named beside the chat."""
+    expect(page.locator("#scope")).to_contain_text(label.split(" · ")[0])
+    chosen = frame(page).locator('[data-test="form-item-value"] .ant-select').first
+    expect(chosen).to_contain_text(label)
+
+
+def test_a_new_version_waits_for_a_superset_that_does_not_answer(
+    site: Site, watched: Watched
+) -> None:
+    page = watched.page
+    expect(tile(page, "Customers")).to_be_visible()
+    down = {"detail": "Superset does not answer"}
+    page.route("**/api/token*", lambda route: route.fulfill(status=503, json=down))
+    with next_version(site):
+        expect(page.locator("#cover-text")).to_contain_text("Superset does not answer")
+        # No figure of the older version is left under the header of the new one.
+        expect(page.locator("#version")).to_contain_text("29990101T000000")
+        expect(page.locator("#dashboard iframe")).to_have_count(0)
+        page.unroute("**/api/token*")
+        expect(tile(page, "Customers")).to_be_visible()
+        expect(page.locator("#cover")).to_be_hidden()
+    watched.troubles[:] = [found for found in watched.troubles if "503" not in found]
+
+
+def test_a_page_of_another_user_starts_from_scratch(watched: Watched) -> None:
+    page = watched.page
+    expect(tile(page, "Customers")).to_be_visible()
+    expect(ask(page, "How many customers are there?")).to_be_visible()
+    about = page.evaluate("fetch('/api/about').then(answer => answer.json())") | {"user": "calgary"}
+    page.route("**/api/about", lambda route: route.fulfill(json=about))
+    expect(page.locator(".answer")).to_have_count(0)
+    expect(page.locator("#user")).to_have_text("calgary")
+    page.unroute_all(behavior="ignoreErrors")
+    # A dashboard that is left while it draws tries to keep its colours, which no guest may.
+    watched.troubles[:] = [found for found in watched.troubles if "403" not in found]
 
 
 def test_a_suggested_question_is_answered(watched: Watched) -> None:

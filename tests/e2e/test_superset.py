@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 CHARTS = {chart.key: chart for chart in charts()}
 
 
-def seen(site: Site, key: str, user: str = "analyst") -> Rows:
+def seen(site: Site, key: str, user: str = "analyst", version: str = "") -> Rows:
     guest = Superset(site.settings.superset_url)
-    guest.be_guest(GuestTokens(site.settings).mint(user, site.loaded))
+    guest.be_guest(GuestTokens(site.settings).mint(user, site.loaded, version))
     return superset_rows(guest, site.loaded, CHARTS[key])
 
 
@@ -67,6 +67,8 @@ def test_a_new_version_shows_without_a_restart(site: Site) -> None:
     try:
         versions.publish(published.model_copy(update={"run_id": "29990101T000000Z"}))
         assert seen(site, "complaints")[()] == before + 1
+        # A page that was opened before asks with a token of its own version.
+        assert seen(site, "complaints", version=published.run_id)[()] == before
     finally:
         versions.publish(published)
         versions.discard("29990101T000000Z")

@@ -65,6 +65,13 @@ def test_without_a_loaded_dashboard_there_is_no_token(page: str) -> None:
     assert "discover dashboard up" in json.loads(body)["detail"]
 
 
+def test_there_is_a_token_for_the_published_version_only(page: str) -> None:
+    status, body = fetch(f"{page}/api/token?version=20261101T000000Z", method="POST")
+    assert status == 409
+    assert json.loads(body)["detail"].startswith("version 20261101T000000Z is not the published")
+    assert fetch(f"{page}/api/token?version=20261102T000000Z", method="POST")[0] == 503
+
+
 def test_it_follows_superset_to_a_port_that_was_chosen_later(page: str, bank: Settings) -> None:
     ports = {"superset": {"ports": {"http": 23456}}}
     (bank.home / "services.json").write_text(json.dumps(ports))

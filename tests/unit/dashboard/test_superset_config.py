@@ -33,7 +33,11 @@ class Url:
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     log = types.ModuleType("superset.utils.log")
     log.AbstractEventLogger = object  # type: ignore[attr-defined]
+    flask = types.ModuleType("flask")
+    flask.g = {}  # type: ignore[attr-defined]
+    flask.has_request_context = lambda: bool(flask.g)  # type: ignore[attr-defined]
     for name, module in (
+        ("flask", flask),
         ("superset", types.ModuleType("superset")),
         ("superset.utils", types.ModuleType("superset.utils")),
         ("superset.utils.log", log),
@@ -76,6 +80,21 @@ def test_each_connection_opens_the_version_that_is_published_then(
     assert before == str(bank.home / "versions" / "20261102T000000Z" / "marts.duckdb")
     (bank.home / "published.json").write_text(json.dumps({"run_id": "next"}))
     assert opened() == str(bank.home / "versions" / "next" / "marts.duckdb")
+
+
+@pytest.mark.parametrize(
+    ("last_name", "version"),
+    [("20261101T000000Z", "20261101T000000Z"), ("", "20261102T000000Z")],
+)
+def test_a_guest_reads_the_version_that_its_token_names(
+    environment: pytest.MonkeyPatch, bank: Settings, last_name: str, version: str
+) -> None:
+    environment.setenv("DISCOVER_HOME", str(bank.home))
+    token = {"user": {"username": "analyst", "last_name": last_name}}
+    guest = types.SimpleNamespace(guest_token=token)
+    environment.setattr(sys.modules["flask"], "g", {"user": guest})
+    url, _ = config()["DB_CONNECTION_MUTATOR"](Url("duckdb"), {}, None, None, None)
+    assert url.database == str(bank.home / "versions" / version / "marts.duckdb")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +145,12 @@ def test_a_guest_without_row_rules_is_refused(
     environment: pytest.MonkeyPatch, rules: list[dict[str, Any]], accepted: bool
 ) -> None:
     assert config()["GUEST_TOKEN_VALIDATOR_HOOK"]({"rls": rules}) is accepted
+
+
+def test_no_figure_is_kept_from_one_version_to_the_next(environment: pytest.MonkeyPatch) -> None:
+    found = config()
+    for name in ("DATA_CACHE_CONFIG", "CACHE_CONFIG"):
+        assert found[name] == {"CACHE_TYPE": "NullCache"}
 
 
 def test_only_the_host_page_may_frame_it(environment: pytest.MonkeyPatch) -> None:
