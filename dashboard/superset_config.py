@@ -6,7 +6,10 @@ DISCOVER_SUPERSET_GUEST_SECRET. A missing one stops Superset at the start.
 """
 
 import json
+import logging
 import os
+import shutil
+import stat
 import threading
 from pathlib import Path
 
@@ -56,10 +59,13 @@ def _version_of_guest():
 
 
 SETTING = threading.Lock()
+LOCAL_FILES = ("sqlite", "shillelagh")
 
 
 def DB_CONNECTION_MUTATOR(uri, params, *context):  # noqa: N802, ARG001 - as Superset calls it
     """Point DuckDB connections at the published file, read-only, with every other door shut."""
+    if uri.drivername.startswith(LOCAL_FILES):
+        raise ValueError(f"{uri.drivername} opens local files, so it is switched off here")
     if not uri.drivername.startswith("duckdb"):
         return uri, params
     shut = {
@@ -69,7 +75,8 @@ def DB_CONNECTION_MUTATOR(uri, params, *context):  # noqa: N802, ARG001 - as Sup
     }
     params["connect_args"] = {"read_only": True, "config": shut}
     params["pool_events"] = [(shut_the_file_itself, "connect")]
-    return uri.set(database=str(published_marts())), params
+    # Options behind a "?" would count more than these: access_mode=READ_WRITE among them.
+    return uri.set(database=str(published_marts()), query={}), params
 
 
 def shut_the_file_itself(connection, _record):
@@ -109,6 +116,31 @@ class NoEvents(AbstractEventLogger):
         """Keep nothing."""
 
 
+class BoundedLog(logging.Handler):
+    """Keeps the file that the process writes its log to within bounds, and one old one beside it.
+
+    The file is emptied, not renamed: every writer appends to the same open file.
+    """
+
+    def __init__(self, descriptor=2, limit=10 * 1024 * 1024):
+        super().__init__()
+        self.descriptor, self.limit = descriptor, limit
+
+    def emit(self, _record):
+        """Look at the size after each line."""
+        try:
+            found = os.fstat(self.descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size <= self.limit:
+                return
+            log = Path(f"/proc/self/fd/{self.descriptor}").readlink()
+            shutil.copyfile(log, log.with_suffix(".old.log"))
+            os.ftruncate(self.descriptor, 0)
+        except OSError:
+            # A full disk must not end the dashboard.
+            return
+
+
+logging.getLogger().addHandler(BoundedLog())
 EVENT_LOGGER = NoEvents()
 LOG_LEVEL = "WARNING"
 SHOW_STACKTRACE = False

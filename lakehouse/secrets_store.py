@@ -12,6 +12,7 @@ from lakehouse.settings import read_json
 SECRET_NAMES = (
     "lake_access_key_id",
     "lake_secret_access_key",
+    "seaweedfs_signing_key",
     "postgres_password",
     "superset_admin_password",
     "superset_service_password",

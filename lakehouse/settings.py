@@ -186,7 +186,7 @@ def local_values(home: Path) -> dict[str, Any]:
         "superset_url": f"http://127.0.0.1:{port['superset']['http']}",
         "page_url": f"http://127.0.0.1:{port['page']['http']}",
         "user": "analyst",
-        **{name: secret for name, secret in secrets.items() if name != "postgres_password"},
+        **{name: secret for name, secret in secrets.items() if name in Settings.model_fields},
     }
     if "postgres_password" in secrets:
         values["postgres_dsn"] = (

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +24,15 @@ from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.services.own import is_own, require_own
 from lakehouse.settings import Settings
+from streaming.unreadable import stand_in_for_unreadable
 
 PARTITIONS = 4
 SESSION_TIMEOUT_MS = 6000
 """The embedded broker lets a joining group wait for half of it."""
 BOOTSTRAP_TIMEOUT_MS = 5000
 COORDINATOR_SECONDS = 20
+READ_SECONDS = 30
+"""Longest silence of a broker that has more to send."""
 _AWAY = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
 
 # The client warns at every attempt to connect; we say it once, in our own words.
@@ -161,12 +164,15 @@ def consumer(settings: Settings, group: str | None = None) -> Iterator[KafkaCons
             bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            # An aborted transaction's messages were never sent.
+            isolation_level="read_committed",
             reconnect_backoff_max_ms=1_000,
             request_timeout_ms=10_000,
             # A whole topic of small messages in few polls.
             max_poll_records=2_000,
             **options,
         )
+    stand_in_for_unreadable(client)
     try:
         yield client
     finally:
@@ -222,17 +228,19 @@ def revive(settings: Settings, group: str) -> bool:
 
 @dataclass(frozen=True)
 class Span:
-    """What a partition holds: from its first offset up to the next one to come."""
+    """The offsets of a partition that can be read: from ``first`` up to, without, ``end``."""
 
     first: int
     end: int
+    written: int
+    """The next offset to be written. Beyond ``end`` when a transaction is still open there."""
 
 
 def spans(settings: Settings, topic: Topic) -> dict[TopicPartition, Span]:
     """What every partition holds now.
 
-    Asked by fetching, for ``end_offsets`` lies on some brokers; and with a client of its own, for
-    one that paused partitions may not fetch them again.
+    Asked by fetching, as the embedded broker's ``end_offsets`` are too low; and with a separate
+    client, because one that paused partitions may not fetch them again.
 
     Raises:
         ServiceUnavailable: no broker answers.
@@ -250,8 +258,72 @@ def spans(settings: Settings, topic: Topic) -> dict[TopicPartition, Span]:
             client.pause(*(tp for tp in waiting if client.highwater(tp) is not None))
             waiting -= client.paused()
             if not waiting:
-                return {tp: Span(beginnings[tp], client.highwater(tp)) for tp in topic.partitions}
+                written = {tp: client.highwater(tp) for tp in topic.partitions}
+                ends = committed_ends(settings, client, written)
+                return {tp: Span(beginnings[tp], ends[tp], written[tp]) for tp in topic.partitions}
     raise _unavailable(settings)
+
+
+def committed_ends(
+    settings: Settings, client: KafkaConsumer, written: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Where the first open transaction of each partition begins, or what is written ends.
+
+    Raises:
+        KafkaError: the broker doesn't answer.
+
+    """
+    if is_own(settings, "kafka", settings.kafka_bootstrap):
+        # It knows no transactions, and its end_offsets are too low.
+        return dict(written)
+    found = client.end_offsets(list(written), timeout_ms=5_000)
+    return {partition: min(found[partition], end) for partition, end in written.items()}
+
+
+def count(
+    settings: Settings, spans: Mapping[TopicPartition, Span], starts: Mapping[TopicPartition, int]
+) -> int:
+    """Count the messages from ``starts`` on.
+
+    Offsets can't say: a transaction's end takes one too, and so does each message that was taken
+    back.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    if is_own(settings, "kafka", settings.kafka_bootstrap):
+        # It knows no transactions: each offset is a message.
+        return sum(max(spans[tp].end - max(at, spans[tp].first), 0) for tp, at in starts.items())
+    return sum(1 for _ in records(settings, spans, starts))
+
+
+def records(
+    settings: Settings, spans: Mapping[TopicPartition, Span], starts: Mapping[TopicPartition, int]
+) -> Iterator[Any]:
+    """Read the records from ``starts`` up to the spans' ends, in order within a partition.
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+
+    """
+    behind = {tp: max(at, spans[tp].first) for tp, at in starts.items()}
+    behind = {tp: at for tp, at in behind.items() if at < spans[tp].end}
+    if not behind:
+        return
+    with unavailable(settings), consumer(settings) as client:
+        client.assign(list(behind))
+        for partition, at in behind.items():
+            client.seek(partition, at)
+        silent_until = time.monotonic() + READ_SECONDS
+        while any(client.position(tp) < spans[tp].end for tp in behind):
+            polled = client.poll(timeout_ms=500)
+            if polled:
+                silent_until = time.monotonic() + READ_SECONDS
+            elif time.monotonic() > silent_until:
+                raise KafkaTimeoutError
+            for partition, found in polled.items():
+                yield from (record for record in found if record.offset < spans[partition].end)
 
 
 def require_broker(settings: Settings) -> None:

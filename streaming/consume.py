@@ -96,7 +96,10 @@ def consume(
         )
         for batch in reader.batches():
             if batch:
-                ends = {tp: records[-1].offset + 1 for tp, records in batch.items()}
+                ends = {
+                    tp: reader.positions.get(tp, records[-1].offset + 1)
+                    for tp, records in batch.items()
+                }
                 try:
                     is_done = reader.until_done(
                         partial(store, batch, topic.identity, writer, outbox, done),

@@ -7,13 +7,12 @@ one letter. A letter that was settled is followed by an empty message under the 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from lakehouse.catalog import COMPLAINTS_TOPIC, DEAD_LETTERS_TOPIC
 from lakehouse.complaint import Complaint, delivered, parse, utc_now
@@ -22,7 +21,8 @@ from lakehouse.settings import Settings
 from streaming import broker
 from streaming.broker import Topic
 from streaming.produce import to_value
-from streaming.received import ALREADY_USED, DeadLetter, from_json, to_json
+from streaming.received import ALREADY_USED, DeadLetter, from_json, receive, to_json
+from streaming.unreadable import Unreadable
 
 SEND_TIMEOUT = 30
 """Seconds until an unconfirmed letter fails the batch that it belongs to."""
@@ -98,28 +98,23 @@ def open_letters(settings: Settings, topic: Topic) -> dict[str, DeadLetter]:
 
     """
     spans = broker.spans(settings, topic)
+    starts = {partition: span.first for partition, span in spans.items()}
     letters: dict[str, DeadLetter] = {}
-    with broker.unavailable(settings), broker.consumer(settings) as client:
-        client.assign(topic.partitions)
-        for partition, span in spans.items():
-            client.seek(partition, span.first)
-        silent_until = time.monotonic() + SEND_TIMEOUT
-        while any(client.position(partition) < span.end for partition, span in spans.items()):
-            polled = client.poll(timeout_ms=500)
-            if polled:
-                silent_until = time.monotonic() + SEND_TIMEOUT
-            elif time.monotonic() > silent_until:
-                raise KafkaTimeoutError
-            for records in polled.values():
-                for record in records:
-                    if record.key is None:
-                        # Nobody's letter: whoever wrote it is none of the readers.
-                        continue
-                    key = record.key.decode()
-                    if record.value is None:
-                        letters.pop(key, None)
-                    else:
-                        letters[key] = from_json(record.value)
+    for record in broker.records(settings, spans, starts):
+        if isinstance(record.value, Unreadable):
+            # Nobody knows whose letter it is: it is one itself, and stays open.
+            lost = receive(record, topic.identity, utc_now())
+            assert isinstance(lost, DeadLetter)
+            letters[lost.place.key] = lost
+            continue
+        if record.key is None:
+            # Nobody's letter: whoever wrote it is none of the readers.
+            continue
+        key = record.key.decode()
+        if record.value is None:
+            letters.pop(key, None)
+        else:
+            letters[key] = from_json(record.value)
     return letters
 
 
@@ -164,6 +159,8 @@ def _original(settings: Settings, topic: Topic, letter: DeadLetter) -> bytes | N
         client.seek(partition, place.offset)
         for _ in range(20):
             for record in client.poll(timeout_ms=500, max_records=1).get(partition, []):
+                if record.offset != place.offset or isinstance(record.value, Unreadable):
+                    return None
                 value: bytes | None = record.value
-                return value if record.offset == place.offset else None
+                return value
     return None

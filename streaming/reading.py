@@ -27,6 +27,7 @@ from lakehouse.errors import DiscoverError, ServiceUnavailable
 from lakehouse.settings import Settings
 from streaming import broker
 from streaming.broker import Topic
+from streaming.unreadable import runs
 
 POLL_SECONDS = 0.3
 PATIENCE = 60
@@ -99,6 +100,10 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._unplaced: set[TopicPartition] = set()
         self.is_idle = False
         """Everything that stands in the topic was read."""
+        self.positions: dict[TopicPartition, int] = {}
+        """Where to go on once the last batch is stored; behind the ends of transactions too."""
+        self._begun_at: dict[TopicPartition, int] = {}
+        self._held_back: dict[TopicPartition, int] = {}
         client.subscribe([topic.name], listener=self)
         # A leader that doesn't know the topic yet shares nothing out, and the group starts twice.
         with contextlib.suppress(KafkaError):
@@ -131,8 +136,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             self.is_idle = self._until_idle and self._at_end()
             if self._pending and (self.is_idle or self._is_due()):
                 batch, self._pending = self._pending, {}
+                self._note_positions()
+                self._name_unreadable(batch)
                 yield batch
             elif not self._pending:
+                self._note_positions()
                 self._watch_broker()
                 self._watch_group()
                 yield {}
@@ -170,6 +178,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if partition in self._client.assignment():
             try:
                 committed = self._client.committed(partition, timeout_ms=2_000) or 0
+                self._begun_at[partition] = committed
                 self._client.seek(partition, self._start_at(partition, committed))
             except (KafkaError, ServiceUnavailable):
                 return
@@ -240,12 +249,56 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if not assigned:
             # In a group of more members than partitions, somebody has nothing to do.
             return bool(self._client.group_metadata().state == MemberState.STABLE)
+        behind: dict[TopicPartition, int] = {}
         for partition in assigned:
             end = self._client.highwater(partition)
             position = self._client.position(partition, timeout_ms=1_000)
-            if end is None or position is None or position < end:
+            if end is None or position is None:
                 return False
+            if position < end:
+                behind[partition] = position
+        return not behind or self._are_held_back(behind)
+
+    def _are_held_back(self, behind: dict[TopicPartition, int]) -> bool:
+        """Whether nothing but open transactions keeps these partitions from their ends.
+
+        Nobody knows when a transaction ends, or how. So an end of the topic is where it begins.
+        """
+        written = {partition: self._client.highwater(partition) for partition in behind}
+        try:
+            ends = broker.committed_ends(self._settings, self._client, written)
+        except KafkaError:
+            return False
+        if any(at < ends[partition] for partition, at in behind.items()):
+            return False
+        for partition, at in behind.items():
+            if self._held_back.get(partition) != at:
+                self._held_back[partition] = at
+                self._say(
+                    f"partition {partition.partition}: a transaction that is still open holds back"
+                    f" everything from offset {at} on; run this again once it has ended"
+                )
         return True
+
+    def _note_positions(self) -> None:
+        positions = {}
+        for partition in self._client.assignment() - self._unplaced:
+            with contextlib.suppress(KafkaError):
+                position = self._client.position(partition, timeout_ms=1_000)
+                if position is not None:
+                    positions[partition] = position
+        self.positions = positions
+
+    def _name_unreadable(self, batch: Batch) -> None:
+        for partition, records in batch.items():
+            new = (
+                record for record in records if record.offset >= self._begun_at.get(partition, 0)
+            )
+            for first, last, why in runs(new):
+                self._say(
+                    f"partition {partition.partition}, offsets {first} to {last}: {why};"
+                    " put into dead letters, one for each message"
+                )
 
     def _others_are_done(self) -> bool:
         """Whether what other members of the group hold is committed to its end.
@@ -256,12 +309,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         if not others:
             return True
         try:
-            spans = broker.spans(self._settings, self._topic)
-            return all(
-                (self._client.committed(partition, timeout_ms=2_000) or spans[partition].first)
-                >= spans[partition].end
+            reached = {
+                partition: self._client.committed(partition, timeout_ms=2_000) or 0
                 for partition in others
-            )
+            }
+            spans = broker.spans(self._settings, self._topic)
+            return broker.count(self._settings, spans, reached) == 0
         except (KafkaError, ServiceUnavailable):
             return False
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lakehouse.complaint import CLOCK_TOLERANCE, Complaint, Reject, delivered, iso, parse
+from streaming.unreadable import Unreadable
 
 ALREADY_USED = "already used with other content"
 _EPOCH = datetime.fromisoformat("1970-01-01")
@@ -21,7 +22,7 @@ class Record(Protocol):
     partition: int
     offset: int
     timestamp: int
-    value: bytes | None
+    value: bytes | Unreadable | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def receive(record: Record, topic: str, now: datetime) -> Received | DeadLetter:
     milliseconds = min(max(record.timestamp, 0), _LAST_MILLISECOND)
     received_at = _EPOCH + timedelta(milliseconds=milliseconds)
     place = Place(topic, record.partition, record.offset, received_at)
+    if isinstance(record.value, Unreadable):
+        return DeadLetter(place, "message", str(record.value), "")
     result = parse(record.value, received_at)
     if isinstance(result, Reject):
         return DeadLetter(place, result.field, result.reason, result.raw)

@@ -140,7 +140,7 @@ def sink(
             say=say,
         )
         for batch in reader.batches():
-            lake.add(batch)
+            lake.add(batch, reader.positions)
             if lake.is_due(0 if reader.is_idle else flush_seconds):
                 if not reader.until_done(partial(lake.flush, reader), _TROUBLE):
                     return lake.done
@@ -200,8 +200,8 @@ class Lake:
         """Drop what was read of a partition: whoever gets it reads it anew."""
         self._readings.pop(partition, None)
 
-    def add(self, batch: Batch) -> None:
-        """Take in records, in the order of their offsets."""
+    def add(self, batch: Batch, positions: Mapping[TopicPartition, int]) -> None:
+        """Take in records, in the order of their offsets; ``positions`` is where they end."""
         now = utc_now()
         for partition, records in batch.items():
             reading = self._readings.get(partition)
@@ -219,6 +219,9 @@ class Lake:
                     if is_new:
                         reading.refused.append(result)
                 reading.next_offset = record.offset + 1
+        for partition, reading in self._readings.items():
+            # What was committed before may be no message, so no record leads up to it.
+            reading.next_offset = max(reading.next_offset, positions.get(partition, 0))
         if batch and self._unflushed_since is None:
             self._unflushed_since = time.monotonic()
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafka import TopicPartition
-
 from lakehouse import duck, landing
 from lakehouse.catalog import COMPLAINTS_TABLE, DYNAMODB_GROUP, LAKE_GROUP
 from lakehouse.settings import Settings
 from streaming import broker
-from streaming.broker import Span
 from streaming.consume import require_table
 from streaming.dead_letters import open_letters
 from streaming.landed import SOURCE
@@ -27,19 +24,26 @@ def status(settings: Settings) -> dict[str, Any]:
     topic, letters_topic = broker.require_topics(settings)
     client = require_table(settings)
     spans = broker.spans(settings, topic)
-    lags = {
-        name: {"lag": _lag(settings, topic.group(group), spans)}
-        for name, group in (("dynamodb", DYNAMODB_GROUP), ("lake", LAKE_GROUP))
-    }
+    beginnings = {partition: span.first for partition, span in spans.items()}
+    groups = [topic.group(DYNAMODB_GROUP), topic.group(LAKE_GROUP)]
+    lags = [
+        broker.count(settings, spans, beginnings | reached)
+        for reached in broker.committed(settings, *groups)
+    ]
     pages = client.get_paginator("scan").paginate(
         TableName=COMPLAINTS_TABLE, Select="COUNT", ConsistentRead=True
     )
     return {
         "topic": {
             "partitions": len(topic.partitions),
-            "messages": sum(span.end - span.first for span in spans.values()),
+            "messages": broker.count(settings, spans, beginnings),
+            "open_transactions": [
+                {"partition": partition.partition, "offset": span.end}
+                for partition, span in spans.items()
+                if span.end < span.written
+            ],
         },
-        "groups": lags,
+        "groups": {"dynamodb": {"lag": lags[0]}, "lake": {"lag": lags[1]}},
         "dynamodb": {"items": sum(page["Count"] for page in pages)},
         "lake": {"rows": landed_rows(settings)},
         "dead_letters": len(open_letters(settings, letters_topic)),
@@ -57,10 +61,3 @@ def landed_rows(settings: Settings) -> int:
             {"urls": [landing.url(key) for key in sorted(objects)]},
         ).fetchone()
     return int(found[0]) if found else 0
-
-
-def _lag(settings: Settings, group: str, spans: dict[TopicPartition, Span]) -> int:
-    (committed,) = broker.committed(settings, group)
-    return sum(
-        span.end - max(committed.get(partition, 0), span.first) for partition, span in spans.items()
-    )

@@ -125,7 +125,12 @@ def status(as_json: Json = False) -> None:
         as_json,
         f"topic        {found['topic']['messages']:,} messages"
         f" in {found['topic']['partitions']} partitions\n"
-        f"DynamoDB     {found['dynamodb']['items']:,} items, {lags['dynamodb']['lag']:,} behind\n"
+        + "".join(
+            f"             partition {held['partition']}: a transaction that is still open holds"
+            f" back everything from offset {held['offset']} on\n"
+            for held in found["topic"]["open_transactions"]
+        )
+        + f"DynamoDB     {found['dynamodb']['items']:,} items, {lags['dynamodb']['lag']:,} behind\n"
         f"lake         {found['lake']['rows']:,} rows, {lags['lake']['lag']:,} behind\n"
         f"dead letters {found['dead_letters']:,}",
     )

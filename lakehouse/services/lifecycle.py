@@ -21,6 +21,7 @@ from lakehouse.services import registry
 from lakehouse.services.choose_ports import choose
 from lakehouse.services.service import (
     Service,
+    bound,
     end,
     is_alive,
     listens,
@@ -190,6 +191,7 @@ def _bring_up(services: Sequence[Service]) -> list[Service]:
 def _ensure_running(service: Service, started: list[Service], cancelled: threading.Event) -> None:
     """Leave a service that answers alone; repair or start any other."""
     service.install()
+    bound(service.log)
     process = _recorded(service)
     if process is not None:
         settled = bool(registry.record(service.home, service.name).get("settled"))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ MARK = "DISCOVER_SERVICE_OF"
 """Environment variable of every process that belongs to a service: ``<home>:<service>``."""
 
 LOG_LIMIT = 10 * 1024 * 1024
-"""Bytes after which a log is set aside at the next start; one old log is kept."""
+"""Bytes after which `up` sets a log aside; one old log is kept."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,7 @@ def spawn(service: Service) -> psutil.Process:
     """
     launch = service.launch()
     service.log.parent.mkdir(parents=True, exist_ok=True)
-    if service.log.exists() and service.log.stat().st_size > LOG_LIMIT:
-        service.log.replace(service.log.with_suffix(".old.log"))
+    bound(service.log)
     environment = {**base_environment(), MARK: service.mark, **launch.environment}
     with service.log.open("ab") as log:
         try:
@@ -165,6 +165,16 @@ def spawn(service: Service) -> psutil.Process:
                 f"{service.name} can't be run: {error}", "run: make setup, then discover doctor"
             ) from None
     return psutil.Process(child.pid)
+
+
+def bound(log: Path) -> None:
+    """Empty a log that has grown too long; what it held becomes the one old log.
+
+    Safe while its service runs, which goes on appending to the same file.
+    """
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        shutil.copy(log, log.with_suffix(".old.log"))
+        os.truncate(log, 0)
 
 
 def base_environment() -> dict[str, str]:

@@ -370,6 +370,25 @@ def test_who_writes_among_the_dead_letters_is_passed_over(
     assert letters(settings) == before
 
 
+def test_every_compression_of_kafka_is_read(settings: Settings) -> None:
+    consume(settings, until_idle=True)
+    sink(settings, until_idle=True)
+    sent = {codec: str(uuid.uuid4()) for codec in ("gzip", "snappy", "lz4", "zstd")}
+    for codec, feedback_id in sent.items():
+        client = KafkaProducer(
+            bootstrap_servers=settings.kafka_bootstrap, compression_type=codec, acks="all"
+        )
+        text = f"Sent with {codec}. " * 40
+        value = message(feedback_id=feedback_id, description=text)
+        client.send(COMPLAINTS_TOPIC, value, partition=0).get(10)
+        client.close()
+    assert consume(settings, until_idle=True).stored == len(sent)
+    assert sink(settings, until_idle=True).landed == len(sent)
+    assert set(sent.values()) <= set(contents_of_table(settings))
+    assert set(sent.values()) <= set(contents_of_landing(settings))
+    assert item(settings, sent["snappy"]).complaint.description.startswith("Sent with snappy.")
+
+
 def test_rows_of_a_flush_carry_partition_and_offset(settings: Settings) -> None:
     rows = [row for row in rows_of_landing(settings) if row["_source_file"].startswith("customer_")]
     places = [(row["_source_file"], row["_source_row"]) for row in rows]

@@ -6,7 +6,7 @@ import json
 import runpy
 import sys
 import types
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ class Url:
     drivername: str
     database: str = "/published/marts.duckdb"
 
-    def set(self, database: str) -> Url:
-        return replace(self, database=database)
+    query: dict[str, str] = field(default_factory=dict)
+
+    def set(self, **changes: Any) -> Url:
+        return replace(self, **changes)
 
 
 @pytest.fixture
@@ -125,6 +127,57 @@ def test_what_superset_opens_is_a_closed_room(
             with pytest.raises(duckdb.Error):
                 second.execute(escape.format(file=url.database))
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "option", [{"access_mode": "READ_WRITE"}, {"enable_external_access": "true"}]
+)
+@pytest.mark.parametrize("file", ["/published/marts.duckdb", ":memory:", "the file itself"])
+def test_no_option_and_no_other_connection_opens_it_for_writing(
+    environment: pytest.MonkeyPatch, bank: Settings, option: dict[str, str], file: str
+) -> None:
+    environment.setenv("DISCOVER_HOME", str(bank.home))
+    if file == "the file itself":
+        file = str(bank.home / "versions" / "20261102T000000Z" / "marts.duckdb")
+    asked = {"connect_args": {"read_only": False, "config": dict(option)}, "pool_events": []}
+    url, params = config()["DB_CONNECTION_MUTATOR"](
+        Url("duckdb", file, dict(option)), asked, None, None, None
+    )
+    # duckdb-engine lays what is behind the "?" over everything else.
+    arguments = params["connect_args"]
+    arguments["config"] = {**arguments["config"], **url.query}
+    with duckdb.connect(url.database, **arguments) as connection:
+        params["pool_events"][0][0](connection, None)
+        # Whoever may write locks the file, and readers out.
+        opened = connection.execute("SELECT readonly FROM duckdb_databases() WHERE NOT internal")
+        assert opened.fetchall() == [(True,)]
+        for statement in ("DELETE FROM dim_customers", "COPY dim_customers TO '/tmp/x.csv'"):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "shillelagh", "shillelagh+safe", "sqlite+pysqlite"])
+def test_what_opens_any_local_file_is_refused(environment: pytest.MonkeyPatch, driver: str) -> None:
+    with pytest.raises(ValueError, match="local files"):
+        config()["DB_CONNECTION_MUTATOR"](Url(driver), {}, None, None, None)
+
+
+def test_the_log_stays_within_bounds_while_it_is_written(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bounded = config()["BoundedLog"]
+    log = tmp_path / "superset.log"
+    with log.open("ab") as stream:
+        handler = bounded(stream.fileno(), limit=1_000)
+        for number in range(100):
+            stream.write(f"line {number:03}, {'x' * 80}\n".encode())
+            stream.flush()
+            handler.emit(None)
+            assert log.stat().st_size <= 1_100
+    old = log.with_suffix(".old.log").read_bytes()
+    assert old.count(b"\n") >= 10
+    # The newest line is in one of the two, at its beginning.
+    assert (old + log.read_bytes()).splitlines()[-1].startswith(b"line 099")
 
 
 def test_other_databases_are_left_alone(environment: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from lakehouse.settings import load
 from streaming import reading
 from streaming.broker import Topic
 from streaming.reading import Reader
+from streaming.unreadable import Unreadable
 
 P = TopicPartition("customer_feedback", 0)
 
@@ -47,7 +48,7 @@ class Client:
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         """Ten records."""
         first, self.at = self.at, min(self.at + 10, self.end)
-        records = [SimpleNamespace(offset=offset) for offset in range(first, self.at)]
+        records = [SimpleNamespace(offset=offset, value=b"") for offset in range(first, self.at)]
         return {P: records} if records else {}
 
     def rebalance(self) -> None:
@@ -197,3 +198,79 @@ def test_a_group_that_gives_no_partitions_is_made_anew_or_given_up(
         read(make(client, say=said.append))
     assert set(asked) == {"the group"}
     assert said == ["the group had lost its leader and was made anew"]
+
+
+def held_back(client: Client, begins_at: int) -> None:
+    """Let a transaction that is still open begin there: nothing behind it is handed out."""
+    written = client.end
+    client.end = begins_at
+    client.highwater = lambda _: written  # type: ignore[method-assign]
+    client.end_offsets = lambda found, timeout_ms: dict.fromkeys(found, begins_at)  # type: ignore[attr-defined]
+
+
+def test_an_open_transaction_is_the_end_of_the_topic_and_is_named_once(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading.broker, "is_own", lambda *_: False)
+    client = Client(30)
+    held_back(client, 20)
+    said: list[str] = []
+    assert read(make(client, say=said.append, batch_size=10, linger=0)) == list(range(20))
+    (line,) = said
+    assert line.startswith("partition 0: a transaction that is still open")
+    assert "from offset 20 on" in line
+
+
+def test_what_is_merely_not_read_yet_is_not_taken_for_an_open_transaction(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading.broker, "is_own", lambda *_: False)
+    client = Client(50)
+    client.end_offsets = lambda found, timeout_ms: dict.fromkeys(found, 50)  # type: ignore[attr-defined]
+    polls = iter([10, 0, 0])
+    real = client.poll
+
+    def poll(timeout_ms: int) -> Any:
+        return real(timeout_ms) if next(polls, 1) else {}
+
+    client.poll = poll  # type: ignore[method-assign]
+    said: list[str] = []
+    assert read(make(client, say=said.append, batch_size=10, linger=0)) == list(range(50))
+    assert said == []
+
+
+def test_a_batch_that_can_not_be_read_is_named_where_it_is_new(make: Any) -> None:
+    client = Client(20)
+    real = client.poll
+
+    def poll(timeout_ms: int) -> Any:
+        found = real(timeout_ms)
+        for record in found.get(P, []):
+            if record.offset in (3, 4, 12, 13, 14):
+                record.value = Unreadable("cut short")
+        return found
+
+    client.poll = poll  # type: ignore[method-assign]
+    client.stands = 10
+    said: list[str] = []
+    # The lake's reader starts before what it committed.
+    reader = make(client, say=said.append, start_at=lambda *_: 0)
+    assert read(reader) == list(range(20))
+    assert said == [
+        "partition 0, offsets 12 to 14: cut short; put into dead letters, one for each message"
+    ]
+
+
+def test_the_end_of_a_transaction_behind_the_last_message_is_passed(make: Any) -> None:
+    client = Client(10)
+    real = client.poll
+
+    def poll(timeout_ms: int) -> Any:
+        found = real(timeout_ms)
+        client.at += 1 if found else 0
+        return found
+
+    client.poll = poll  # type: ignore[method-assign]
+    reader = make(client)
+    assert next(filter(None, reader.batches()))
+    assert reader.positions == {P: 11}
