@@ -37,7 +37,7 @@ test: $(READY) ## set up and pass the tests
 	@$(DISCOVER) install
 	$(VENV)/bin/python -m pytest -n 2
 
-test-unit: $(READY) ## the unit tests, in under 90 seconds
+test-unit: $(READY) ## the unit tests
 	$(VENV)/bin/python -m pytest -n 2 tests/unit
 
 test-python312: ## the demo on Python 3.12, in separate environments and a separate home
