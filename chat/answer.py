@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chat import bedrock, wording
+from chat import bedrock, overlap, wording
 from chat.phrases import FindPeople, Person
 from chat.plan import (
     MAX_LIMIT,
@@ -36,6 +36,7 @@ from chat.registry import CUSTOMER, DATE_GRAINS, Metric, examples
 from chat.wording import Table
 from lakehouse.catalog import DOCUMENTS_PREFIX
 from lakehouse.errors import UsageError
+from lakehouse.filters import NO_SCORE
 from lakehouse.settings import Settings
 from lakehouse.users import Grant, read_grants
 
@@ -111,7 +112,7 @@ def ask(
         document |= {"status": "needs_clarification", "answer": str(error)}
     except NotCovered as error:
         document |= {"answer": _not_covered(str(error), version, asker)}
-    except _Refused as error:
+    except (_Refused, overlap.NothingInBoth) as error:
         document |= {"answer": f"{error} {wording.scope(asker.scope, document['scope'])}".strip()}
     document["ledger"] = {
         "warehouse_queries": 0,
@@ -198,15 +199,8 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         narrow("lower(city) = ANY($s_cities)", "s_cities", _lower(scope.cities))
     if scope.credit_bands is not None:
         named = [bands.get(_band_name(band), band) for band in scope.credit_bands]
-        narrow("credit_band = ANY($s_bands)", "s_bands", named)
+        narrow(f"coalesce(credit_band, '{NO_SCORE}') = ANY($s_bands)", "s_bands", named)
         scope = scope.model_copy(update={"credit_bands": tuple(named)})
-    if scope.loan_types is not None:
-        narrow(
-            f"customer_id IN (SELECT customer_id FROM {version.registry.loans}"
-            " WHERE lower(loan_type) = ANY($s_loan_types))",
-            "s_loan_types",
-            _lower(scope.loan_types),
-        )
     scoped = Population(
         everyone=not parts,
         predicate=" AND ".join(f"({part})" for part in parts),
@@ -341,13 +335,15 @@ def _answered(
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
     _require_whole_loans(version, asker, plan, metric)
+    said = overlap.restated(plan, asker.scope, registry, version.today)
+    _require_shared_customers(version, asker, plan, metric)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
     if _all_unknown(version, asker, plan, metric):
         # Nobody's loans are known here: a sum of nothing known is no figure, not zero.
         table = replace(table, rows=[[None]], raw=[(None,)])
     names = _names(version, plan)
-    reading = wording.reading(plan, registry, names)
-    sentences = [wording.sentence(plan, registry, table, names)]
+    reading = wording.reading(said, registry, names)
+    sentences = [wording.sentence(said, registry, table, names)]
     sentences += _notes(version, asker, plan, metric, table, document["scope"])
     return {
         "status": "answered",
@@ -362,12 +358,35 @@ def _answered(
 
 def _require_whole_loans(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> None:
     asked = [metric, *(version.registry.metrics[part.metric] for part in plan.conditions)]
-    typed = any("loan_type" in found.dimensions for found in asked)
-    if plan.of_the_past and typed and asker.scoped.loan_types is not None:
+    of_loans = any(version.registry.of_loans(found) for found in asked)
+    if plan.of_the_past and of_loans and asker.scoped.loan_types is not None:
         raise NotCovered(
             "the history knows a customer's loans of all types together, and the dashboard's"
             " filter names types; ask without it"
         )
+
+
+def _require_shared_customers(
+    version: Published, asker: _Asker, plan: Plan, metric: Metric
+) -> None:
+    """Refuses a question about customers of whom the dashboard's filters leave none."""
+    scope = asker.scope
+    named = tuple(
+        found
+        for found in (*plan.filters, *plan.base)
+        if found.field in (CUSTOMER, "city", "province")
+    )
+    filtered = (scope.customers, scope.cities, scope.credit_bands) != (None, None, None)
+    if not (named and filtered and metric.of_customers) or plan.of_the_past:
+        return
+    asked = Plan(metric="customer_count", filters=named)
+    everyone = replace(asker, scoped=asker.entitled)
+    if _count_customers(version, asker, asked) or not _count_customers(version, everyone, asked):
+        return
+    who = wording.customers(asked, version.registry, _names(version, asked))
+    raise overlap.NothingInBoth(
+        f"The dashboard's filters leave out all {who}, so there is no figure."
+    )
 
 
 def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
@@ -537,11 +556,24 @@ def _notes(
             "Complaints are anonymous, so this is for the bank as a whole,"
             " not for the customers in scope."
         )
-    if metric.date is None and (asker.scope.start or asker.scope.end):
+    kinds = overlap.narrowed_kinds(plan, version.registry)
+    idle = {declared.narrows for declared in overlap.chosen(asker.scope)} - kinds
+    if "days" in idle:
         notes.append(f"{metric.label} carries no date, so the filter on days doesn't narrow it.")
+    if "loans" in idle:
+        notes.append(
+            "The filter on loan types narrows loans and who holds them,"
+            f" so it doesn't narrow {metric.label}."
+        )
+    dated = "days" in kinds and metric.date is not None
+    if dated and plan.end and plan.end > version.today:
+        notes.append(f"The data ends on {version.today}.")
+    chosen_customers = any(f.narrows == "customers" for f in overlap.chosen(asker.scope))
+    if metric.of_customers and chosen_customers and not scope["customer_count"]:
+        notes.append("The dashboard's filters together leave no customer.")
     if outside := _outside_filter(asker, plan):
         notes.append(outside)
-    notes.append(wording.scope(asker.scope, scope))
+    notes.append(wording.scope(asker.scope, scope, kinds))
     return notes
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
 
+from lakehouse.filters import NO_SCORE
+
 Aggregation = Literal["count", "total", "average"]
 Kind = Literal["category", "number", "date", "customer"]
 
@@ -89,6 +91,10 @@ class Registry:
         if self.past is None or self.past.begins is None or metric.name == "customer_count":
             return None
         return self.past if metric.name in self.past.metrics else None
+
+    def of_loans(self, metric: Metric) -> bool:
+        """Whether the metric counts or sums loans, or asks who holds them."""
+        return noun_of(metric.name) in ("loans", "borrowers") or metric.relation == self.loans
 
     def dimension_of(self, metric: Metric, name: str) -> Dimension | None:
         """The dimension, if the metric has it."""
@@ -230,6 +236,19 @@ VALUE_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "student": ("education",),
     },
     "credit_record_status": {"quarantined": ("quarantined",)},
+    "credit_band": {
+        NO_SCORE: (
+            "no credit score",
+            "with no score",
+            "with no credit score",
+            "without a score",
+            "without a credit score",
+            "without score",
+            "have no score",
+            "have no credit score",
+            "has no score",
+        )
+    },
 }
 """Other words for a value; the value has to exist in the marts."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from dashboard.client import Superset, as_account
+from lakehouse.filters import DATASETS, FILTERS, DashboardFilter, Narrows
 from lakehouse.settings import Settings, read_json
 from lakehouse.versions import Versions
 
@@ -97,8 +98,69 @@ def bundle() -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(ASSETS.rglob("*.yaml")):
             name = f"assets/{file.relative_to(ASSETS).as_posix()}"
-            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), file.read_bytes())
+            content = file.read_bytes()
+            if file.parent.name == "dashboards":
+                content = _with_filters(content)
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), content)
     return buffer.getvalue()
+
+
+def _with_filters(dashboard: bytes) -> bytes:
+    asset = yaml.safe_load(dashboard)
+    asset["metadata"]["native_filter_configuration"] = native_filters()
+    return yaml.safe_dump(asset, allow_unicode=True, sort_keys=False).encode()
+
+
+def native_filters() -> list[dict[str, Any]]:
+    """The dashboard's filters as Superset knows them, from :data:`lakehouse.filters.FILTERS`."""
+    return [_native(declared) for declared in FILTERS]
+
+
+def reached_tabs(narrows: Narrows) -> list[str]:
+    """Ids of the tabs whose charts a kind of filter narrows, all of them."""
+    (dashboard,) = read_assets("dashboards").values()
+    uuids = {asset["uuid"]: name for name, asset in read_assets("datasets/*").items()}
+    shown = {
+        asset["uuid"]: uuids[asset["dataset_uuid"]] for asset in read_assets("charts").values()
+    }
+    position = dashboard["position"]
+    datasets: dict[str, set[str]] = {tab: set() for tab in position["TABS-main"]["children"]}
+    for item in position.values():
+        if isinstance(item, dict) and item.get("type") == "CHART":
+            datasets[item["parents"][2]].add(shown[item["meta"]["uuid"]])
+    return [tab for tab, found in datasets.items() if found <= set(DATASETS[narrows])]
+
+
+def _native(declared: DashboardFilter) -> dict[str, Any]:
+    tabs = reached_tabs(declared.narrows)
+    found: dict[str, Any] = {
+        "id": f"NATIVE_FILTER-{declared.key}",
+        "name": declared.title,
+        "type": "NATIVE_FILTER",
+        "filterType": "filter_time" if declared.dataset is None else "filter_select",
+        "description": "",
+        "targets": [{}],
+        "scope": {"rootPath": tabs, "excluded": []},
+        "tabsInScope": tabs,
+        "cascadeParentIds": [],
+        "defaultDataMask": {"extraFormData": {}, "filterState": {}},
+        "controlValues": {"enableEmptyFilter": False},
+    }
+    if declared.dataset is None:
+        return found
+    uuid = read_assets("datasets/*")[declared.dataset]["uuid"]
+    found["targets"] = [{"datasetUuid": uuid, "column": {"name": declared.column}}]
+    found["controlValues"] |= {
+        "multiSelect": True,
+        "defaultToFirstItem": False,
+        "inverseSelection": False,
+        "searchAllOptions": True,
+        "sortAscending": True,
+    }
+    # A choice "none" would mean other rows on a tile than in the chat.
+    known = {"clause": "WHERE", "expressionType": "SIMPLE", "operator": "IS NOT NULL"}
+    found["adhoc_filters"] = [known | {"subject": declared.column}]
+    return found
 
 
 def fingerprint(settings: Settings) -> str:

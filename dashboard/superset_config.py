@@ -1,6 +1,6 @@
 """Superset's configuration, read by Superset itself: standard library and Superset only.
 
-One file of this project is read besides, the bank's calendar, for the same reason: it needs nothing.
+It reads one other file of this project, the bank's calendar, which needs the standard library only.
 
 Everything that differs between machines comes from the environment, under the names that the rest
 of the project uses: DISCOVER_HOME, DISCOVER_PAGE_URL, DISCOVER_SUPERSET_SECRET_KEY and
@@ -77,8 +77,8 @@ def shut_the_file_itself(connection, _record):
     cursor.close()
 
 
-# DuckDB reads a backslash in a literal as a backslash. The dialect is PostgreSQL's, which doubles it
-# until it has asked the server: a filter on such a name matched nothing (apache/superset#38453).
+# To DuckDB, a backslash in a literal is a backslash. Its dialect, made of PostgreSQL's, doubles it
+# until it has asked the server: a filter on such a name found nothing (apache/superset#38453).
 duckdb_engine.Dialect._backslash_escapes = False
 
 
