@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 
 from dashboard.client import Refused, Superset, as_account
 from dashboard.load import Loaded
@@ -84,28 +83,3 @@ class GuestTokens:
     def _log_in(self) -> Superset:
         self._session = as_account(self._settings, "embed")
         return self._session
-
-
-def days(superset_url: str, token: str, time_range: str) -> tuple[str | None, str | None]:
-    """First and last day (ISO) that Superset means by a range such as ``Last week``; None is open.
-
-    Asked with the guest's own token, so that the page and the tiles can't read a range differently.
-    """
-    guest = Superset(superset_url, timeout=10)
-    guest.be_guest(token)
-    quoted = time_range.replace("!", "!!").replace("'", "!'")
-    found = guest.get("/api/v1/time_range/", q=f"'{quoted}'")["result"][0]
-    return first_day(found.get("since")), last_day(found.get("until"))
-
-
-def first_day(since: str | None) -> str | None:
-    """The first whole day of a range that begins then."""
-    return since[:10] if since else None
-
-
-def last_day(until: str | None) -> str | None:
-    """The last day of a range whose end, which Superset gives, is no longer part of it."""
-    if not until:
-        return None
-    end = datetime.fromisoformat(until)
-    return (end - timedelta(microseconds=1)).date().isoformat()

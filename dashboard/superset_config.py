@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb_engine
-from superset.commands.chart.exceptions import TimeRangeParseFailError
+from superset.exceptions import QueryObjectValidationError
 from superset.utils import date_parser
 from superset.utils.log import AbstractEventLogger
 
@@ -98,13 +98,8 @@ def _read_calendar():
 CALENDAR = _read_calendar()
 
 
-class NoDays(TimeRangeParseFailError, ValueError):
-    """A date range that is no range of days: shown in the chart and in the filter as it is."""
-
-    def __init__(self, message):
-        ValueError.__init__(self, message)
-        self.messages = [message]
-        self.field_names = ["time_range"]
+class NoDays(QueryObjectValidationError, ValueError):
+    """A date range that is no range of days. Chart and filter show the message."""
 
 
 def days_of_the_bank(time_range=None, since=None, until=None, *_shifts, **_others):

@@ -7,7 +7,8 @@ const byId = (id) => document.getElementById(id);
 const HISTORY = 6;
 const AGES = 60_000;
 
-let scope = {};
+// A promise: a range of dates has to be asked for, and a question waits for it.
+let scope = Promise.resolve({});
 let lastMask = "";
 let frame = null;
 const history = [];
@@ -73,10 +74,12 @@ async function follow(mask) {
   const now = JSON.stringify(filters.map(([name, value]) => [name, value?.filterState?.value]));
   if (now === lastMask) return;
   lastMask = now;
-  const found = await scopeOf(mask, (range) => request(`/api/days?range=${encodeURIComponent(range)}`));
-  if (now !== lastMask) return;
-  scope = found.scope;
-  showScope(wordsOf(found.scope, found.labels));
+  const found = scopeOf(mask, (range) => request(`/api/days?range=${encodeURIComponent(range)}`));
+  scope = found.then((read) => read.scope);
+  // A range that can't be used shows here, and again to whoever asks.
+  scope.catch(() => {});
+  const words = await found.then((read) => wordsOf(read.scope, read.labels), (error) => [error.message]);
+  if (now === lastMask) showScope(words);
 }
 
 function cover(text, failed = false) {
@@ -118,13 +121,14 @@ async function ask(text, within) {
   byId("send").disabled = true;
   let element;
   try {
+    const set = await within;
     const answer = await request("/api/chat", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ question: text, scope: within, history: history.slice(-HISTORY) }),
+      body: JSON.stringify({ question: text, scope: set, history: history.slice(-HISTORY) }),
     });
     if (answer.plan) history.push({ question: text, plan: answer.plan });
-    const narrowed = Object.keys(within).length > 0;
+    const narrowed = Object.keys(set).length > 0;
     element = answerElement(answer, { narrowed, onWiden: () => ask(text, {}) });
   } catch (error) {
     element = make("p", "answer failed", `No answer: ${error.message}`);
