@@ -24,6 +24,7 @@ FROM base AS superset
 COPY requirements/superset.txt /requirements/
 RUN pip install --require-hashes -r /requirements/superset.txt
 COPY dashboard/superset_config.py dashboard/superset_setup.py /opt/discover/dashboard/
+COPY lakehouse/business_calendar.py /opt/discover/lakehouse/
 USER discover
 WORKDIR /state/services/superset
 ENV DISCOVER_HOME=/state \

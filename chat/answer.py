@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chat import bedrock, wording
+from chat import bedrock, overlap, wording
 from chat.phrases import FindPeople, Person
 from chat.plan import (
     MAX_LIMIT,
@@ -36,13 +36,13 @@ from chat.registry import CUSTOMER, DATE_GRAINS, OF_CREDIT, RECORD_STATUS, Metri
 from chat.wording import Table
 from lakehouse.catalog import DOCUMENTS_PREFIX
 from lakehouse.errors import UsageError
+from lakehouse.filters import NO_SCORE
 from lakehouse.settings import Settings
 from lakehouse.unknown_credit import not_counted, not_known
 from lakehouse.users import Grant, read_grants
 
 CITED_DOCUMENTS = 20
 PLACES = Decimal("0.000001")
-UNCOUNTED = "uncounted_credit_count"
 
 
 class _Refused(Exception):
@@ -55,8 +55,6 @@ class _Asker:
 
     entitled: Population
     scoped: Population
-    whatever_loans: Population
-    """``scoped`` without the filter on loan types: who has unknown credit may have any loan."""
     scope: Scope
 
 
@@ -115,7 +113,7 @@ def ask(
         document |= {"status": "needs_clarification", "answer": str(error)}
     except NotCovered as error:
         document |= {"answer": _not_covered(str(error), version, asker)}
-    except _Refused as error:
+    except (_Refused, overlap.NothingInBoth) as error:
         document |= {"answer": f"{error} {wording.scope(asker.scope, document['scope'])}".strip()}
     document["ledger"] = {
         "warehouse_queries": 0,
@@ -202,22 +200,8 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         narrow("lower(city) = ANY($s_cities)", "s_cities", _lower(scope.cities))
     if scope.credit_bands is not None:
         named = [bands.get(_band_name(band), band) for band in scope.credit_bands]
-        narrow("credit_band = ANY($s_bands)", "s_bands", named)
+        narrow(f"coalesce(credit_band, '{NO_SCORE}') = ANY($s_bands)", "s_bands", named)
         scope = scope.model_copy(update={"credit_bands": tuple(named)})
-    whatever_loans = Population(
-        everyone=not parts,
-        predicate=" AND ".join(f"({part})" for part in parts),
-        parameters=dict(parameters),
-        start=scope.start,
-        end=scope.end,
-    )
-    if scope.loan_types is not None:
-        narrow(
-            f"customer_id IN (SELECT customer_id FROM {version.registry.loans}"
-            " WHERE lower(loan_type) = ANY($s_loan_types))",
-            "s_loan_types",
-            _lower(scope.loan_types),
-        )
     scoped = Population(
         everyone=not parts,
         predicate=" AND ".join(f"({part})" for part in parts),
@@ -226,7 +210,7 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         start=scope.start,
         end=scope.end,
     )
-    return _Asker(entitled, scoped, whatever_loans, scope)
+    return _Asker(entitled, scoped, scope)
 
 
 def _entitled(grants: Sequence[Grant]) -> Population:
@@ -351,19 +335,18 @@ def _answered(
 ) -> dict[str, Any]:
     plan, registry = understood.plan, version.registry
     metric = registry.metrics[plan.metric]
-    if metric.name == UNCOUNTED:
-        asker = replace(asker, scoped=asker.whatever_loans)
     _require_whole_loans(version, asker, plan, metric)
+    said = overlap.restated(plan, asker.scope, registry, version.today)
+    _require_shared_customers(version, asker, plan, metric)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
-    of_any_loan = replace(asker, scoped=asker.whatever_loans)
-    unknown = _uncounted(version, of_any_loan, plan, metric)
-    all_unknown = _all_unknown(version, of_any_loan, plan, unknown)
+    unknown = _uncounted(version, asker, plan, metric)
+    all_unknown = _all_unknown(version, asker, plan, unknown)
     if all_unknown:
         # A count or sum over nobody whose credit is known is no figure, not zero.
         table = replace(table, rows=[[None]], raw=[(None,)], part=None)
     names = _names(version, plan)
-    reading = wording.reading(plan, registry, names)
-    sentences = [wording.sentence(plan, registry, table, names)]
+    reading = wording.reading(said, registry, names)
+    sentences = [wording.sentence(said, registry, table, names)]
     counts_them = plan.show == "share" and metric.relation == registry.customers
     counts_them |= all_unknown or not _leaves_out(version, plan, metric)
     sentences += not_known(unknown) if counts_them else not_counted(unknown)
@@ -381,12 +364,35 @@ def _answered(
 
 def _require_whole_loans(version: Published, asker: _Asker, plan: Plan, metric: Metric) -> None:
     asked = [metric, *(version.registry.metrics[part.metric] for part in plan.conditions)]
-    typed = any("loan_type" in found.dimensions for found in asked)
-    if plan.of_the_past and typed and asker.scoped.loan_types is not None:
+    of_loans = any(version.registry.of_loans(found) for found in asked)
+    if plan.of_the_past and of_loans and asker.scoped.loan_types is not None:
         raise NotCovered(
             "the history knows a customer's loans of all types together, and the dashboard's"
             " filter names types; ask without it"
         )
+
+
+def _require_shared_customers(
+    version: Published, asker: _Asker, plan: Plan, metric: Metric
+) -> None:
+    """Refuses a question about customers of whom the dashboard's filters leave none."""
+    scope = asker.scope
+    named = tuple(
+        found
+        for found in (*plan.filters, *plan.base)
+        if found.field in (CUSTOMER, "city", "province")
+    )
+    filtered = (scope.customers, scope.cities, scope.credit_bands) != (None, None, None)
+    if not (named and filtered and metric.of_customers) or plan.of_the_past:
+        return
+    asked = Plan(metric="customer_count", filters=named)
+    everyone = replace(asker, scoped=asker.entitled)
+    if _count_customers(version, asker, asked) or not _count_customers(version, everyone, asked):
+        return
+    who = wording.customers(asked, version.registry, _names(version, asked))
+    raise overlap.NothingInBoth(
+        f"The dashboard's filters leave out all {who}, so there is no figure."
+    )
 
 
 def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
@@ -553,11 +559,24 @@ def _notes(
             "Complaints are anonymous, so this is for the bank as a whole,"
             " not for the customers in scope."
         )
-    if metric.date is None and (asker.scope.start or asker.scope.end):
+    kinds = overlap.narrowed_kinds(plan, version.registry)
+    idle = {declared.narrows for declared in overlap.chosen(asker.scope)} - kinds
+    if "days" in idle:
         notes.append(f"{metric.label} carries no date, so the filter on days doesn't narrow it.")
+    if "loans" in idle:
+        notes.append(
+            "The filter on loan types narrows loans and who holds them,"
+            f" so it doesn't narrow {metric.label}."
+        )
+    dated = "days" in kinds and metric.date is not None
+    if dated and plan.end and plan.end > version.today:
+        notes.append(f"The data ends on {version.today}.")
+    chosen_customers = any(f.narrows == "customers" for f in overlap.chosen(asker.scope))
+    if metric.of_customers and chosen_customers and not scope["customer_count"]:
+        notes.append("The dashboard's filters together leave no customer.")
     if outside := _outside_filter(asker, plan):
         notes.append(outside)
-    notes.append(wording.scope(asker.scope, scope))
+    notes.append(wording.scope(asker.scope, scope, kinds))
     return notes
 
 
@@ -571,7 +590,7 @@ def _notes_of_a_change(version: Published, asker: _Asker, plan: Plan, metric: Me
     if joined > 0:
         who = "1 customer" if joined == 1 else f"{joined:,} customers"
         notes.append(f"The later figure has {who} more, of whom nothing is known before.")
-    unknown = _uncounted(version, replace(asker, scoped=asker.whatever_loans), before, metric)
+    unknown = _uncounted(version, asker, before, metric)
     return notes + not_counted(unknown, plan.since)
 
 

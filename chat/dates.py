@@ -1,4 +1,4 @@
-"""Words for days, as dates. Relative words count from the last business day of the data."""
+"""Words for days, as dates by the bank's calendar (:mod:`lakehouse.business_calendar`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+
+from lakehouse import business_calendar
+from lakehouse.business_calendar import LAST, THIS, UNITS, Days, NoPeriod
 
 MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
 _SHORT = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
@@ -38,9 +41,7 @@ class Period:
     """Whether ``end`` is today because that is as far as it goes: "this month", "today"."""
 
     def __and__(self, other: Period) -> Period:
-        starts = [day for day in (self.start, other.start) if day]
-        ends = [day for day in (self.end, other.end) if day]
-        return Period(max(starts, default=None), min(ends, default=None))
+        return Period(*(Days(self.start, self.end) & Days(other.start, other.end)))
 
 
 def find(text: str, today: date) -> tuple[list[Period], str]:
@@ -96,11 +97,6 @@ def find(text: str, today: date) -> tuple[list[Period], str]:
     return used, re.sub(marker, " ", rest)
 
 
-def month(year: int, number: int) -> Period:
-    """One calendar month."""
-    return Period(date(year, number, 1), date(year, number, calendar.monthrange(year, number)[1]))
-
-
 def _next(day: date | None) -> date | None:
     return day + timedelta(days=1) if day else None
 
@@ -126,7 +122,7 @@ def _iso_month(found: re.Match[str], _: date) -> Period:
     year, number = (int(part) for part in found[0].split("-"))
     if not 1 <= number <= 12:
         raise BadDate(f"{found[0]} is no month")
-    return month(year, number)
+    return Period(*business_calendar.month(year, number))
 
 
 def _named_day(found: re.Match[str], today: date) -> Period:
@@ -141,8 +137,9 @@ def _named_day(found: re.Match[str], today: date) -> Period:
 def _named_month(found: re.Match[str], today: date) -> Period:
     number = _MONTH_OF[found["month"]]
     if found["year"]:
-        return month(int(found["year"]), number)
-    return month(today.year if number <= today.month else today.year - 1, number)
+        return Period(*business_calendar.month(int(found["year"]), number))
+    year = today.year if number <= today.month else today.year - 1
+    return Period(*business_calendar.month(year, number))
 
 
 def _quarter(found: re.Match[str], today: date) -> Period:
@@ -150,7 +147,7 @@ def _quarter(found: re.Match[str], today: date) -> Period:
     year = int(found["year"]) if found["year"] else today.year
     if not found["year"] and number > (today.month + 2) // 3:
         year -= 1
-    return Period(month(year, number * 3 - 2).start, month(year, number * 3).end)
+    return Period(*business_calendar.quarter(year, number))
 
 
 def _year(found: re.Match[str], _: date) -> Period:
@@ -159,53 +156,18 @@ def _year(found: re.Match[str], _: date) -> Period:
 
 
 def _relative(found: re.Match[str], today: date) -> Period:
-    which, unit = found["which"], found["unit"]
-    back = which in ("last", "previous", "past", "prior")
-    if unit == "day":
-        day = today - timedelta(days=1) if back else today
-        return Period(day, day, now=not back)
-    if unit == "week":
-        monday = today - timedelta(days=today.weekday() + (7 if back else 0))
-        return _until(Period(monday, monday + timedelta(days=6)), today)
-    if unit == "month":
-        first = today.replace(day=1)
-        return _until(
-            month(*_year_month(first - timedelta(days=1)))
-            if back
-            else month(today.year, today.month),
-            today,
-        )
-    if unit == "quarter":
-        number = (today.month + 2) // 3 - (1 if back else 0)
-        year, number = (today.year, number) if number else (today.year - 1, 4)
-        return _until(Period(month(year, number * 3 - 2).start, month(year, number * 3).end), today)
-    year = today.year - (1 if back else 0)
-    return _until(Period(date(year, 1, 1), date(year, 12, 31)), today)
-
-
-def _year_month(day: date) -> tuple[int, int]:
-    return day.year, day.month
-
-
-def _until(period: Period, today: date) -> Period:
-    if period.end is None or period.end < today:
-        return period
-    return Period(period.start, today, now=True)
+    if found["which"] in business_calendar.THIS:
+        return Period(*business_calendar.this(found["unit"], today), now=True)
+    return Period(*business_calendar.last(found["unit"], today))
 
 
 def _last_units(found: re.Match[str], today: date) -> Period:
-    written, unit = found["number"], found["unit"]
+    written = found["number"]
     number = int(written) if written.isdigit() else _NUMBERS[written]
-    if number < 1 or number > 10_000:
-        raise BadDate(f"{found[0]!r} is no span of days")
-    if unit == "month":
-        months = today.year * 12 + today.month - 1 - number
-        year, index = divmod(months, 12)
-        last = calendar.monthrange(year, index + 1)[1]
-        first = date(year, index + 1, min(today.day, last)) + timedelta(days=1)
-        return Period(first, today, now=True)
-    days = number * {"day": 1, "week": 7, "year": 365}[unit]
-    return Period(today - timedelta(days=days - 1), today, now=True)
+    try:
+        return Period(*business_calendar.last_units(number, found["unit"], today), now=True)
+    except NoPeriod:
+        raise BadDate(f"{found[0]!r} is no span of days") from None
 
 
 def _shift(days: int) -> Callable[[re.Match[str], date], Period]:
@@ -217,25 +179,24 @@ def _shift(days: int) -> Callable[[re.Match[str], date], Period]:
 
 
 def _to_date(found: re.Match[str], today: date) -> Period:
-    unit = found["unit"]
-    start = today.replace(day=1) if unit.startswith("m") else today.replace(month=1, day=1)
-    return Period(start, today, now=True)
+    unit = "month" if found["unit"].startswith("m") else "year"
+    return Period(*business_calendar.this(unit, today), now=True)
 
 
 _LEADS = "in|during|for|of|since|from|to|until|and|between|before|after|about"
 _AFTER_A_LEAD = "(?:" + "|".join(f"(?<=\\b{lead} )" for lead in _LEADS.split("|")) + ")"
 _OF_YEAR = rf"(?:,?\s+(?:of\s+)?{_YEAR})?\b"
-_SPAN = rf"(?P<number>\d+|{'|'.join(_NUMBERS)})\s+(?P<unit>day|week|month|year)s?\b"
-_WHICH = r"(?P<which>last|previous|past|prior|this|current)"
+_SPAN = rf"(?P<number>\d+|{'|'.join(_NUMBERS)})\s+(?P<unit>{'|'.join(UNITS)})s?\b"
+_WHICH = rf"(?P<which>{'|'.join((*LAST, *THIS))})"
 
 _PATTERNS: list[tuple[re.Pattern[str], Callable[[re.Match[str], date], Period]]] = [
     (re.compile(rf"\b{_ISO}\b"), _iso),
     (re.compile(r"\b(?:19|20)\d{2}-\d{2}\b(?!-)"), _iso_month),
     (re.compile(rf"\b{_MONTH}\s+{_DAY}(?!\d)(?:,?\s+{_YEAR})?\b"), _named_day),
     (re.compile(rf"\b(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+{_YEAR})?\b"), _named_day),
-    (re.compile(rf"\b(?:the\s+)?(?:last|past|previous)\s+{_SPAN}"), _last_units),
+    (re.compile(rf"\b(?:the\s+)?(?:{'|'.join(LAST)})\s+{_SPAN}"), _last_units),
     (
-        re.compile(rf"\b(?:the\s+)?{_WHICH}\s+(?P<unit>day|week|month|quarter|year)\b"),
+        re.compile(rf"\b(?:the\s+)?{_WHICH}\s+(?:calendar\s+)?(?P<unit>{'|'.join(UNITS)})\b"),
         _relative,
     ),
     (re.compile(r"\b(?P<unit>month|year|m|y)(?:\s+to\s+date|td)\b"), _to_date),

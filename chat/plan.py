@@ -29,6 +29,7 @@ from chat.registry import (
     Metric,
     Registry,
 )
+from lakehouse.filters import NO_SCORE
 from lakehouse.unknown_credit import NOT_KNOWN
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
@@ -129,7 +130,7 @@ class Population:
     predicate: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     loan_types: tuple[str, ...] | None = None
-    """Narrows loans themselves, besides narrowing customers to those who hold one."""
+    """Narrows loans and who holds them, and nothing else."""
     start: date | None = None
     end: date | None = None
 
@@ -317,6 +318,10 @@ def compose(plan: Plan, population: Population, registry: Registry, renderer: Re
         bounds.append(f"m.{metric.name} {plan.having.op} {writer.bind(plan.having.value)}")
     if plan.rank:
         bounds += [f"m.{key} IS NOT NULL" for key in keys] + [f"m.{metric.name} IS NOT NULL"]
+        if "credit_band" in plan.group_by:
+            # No score is no band that could be the best or the worst.
+            band = _reference(registry, "credit_band")
+            bounds.append(f"m.{band} <> '{NO_SCORE}'")
     if bounds:
         sql += f" WHERE {' AND '.join(bounds)}"
     if keys:
@@ -340,18 +345,29 @@ def rows_behind(
     writer = _Writer(population, registry, renderer, plan.as_of)
     metric = registry.metrics[plan.metric]
     columns = {f"{registry.ranges}__{day}": f"f.{day}" for day in RANGE if registry.ranges}
+    computed: dict[str, dict[str, str]] = {}
     for dimension in registry.dimensions.values():
         side = "f" if dimension.relation == metric.relation else "c"
-        columns[dimension.reference] = f"{side}.{dimension.expression}"
+        column_name = dimension.expression
+        if not column_name.isidentifier():
+            column_name = f"computed_{dimension.name}"
+            computed.setdefault(dimension.relation, {})[column_name] = dimension.expression
+        columns[dimension.reference] = f"{side}.{column_name}"
     columns[CUSTOMER] = "f.customer_id"
+
+    def relation(name: str) -> str:
+        further = "".join(f", {sql} AS {alias}" for alias, sql in computed.get(name, {}).items())
+        return f"(SELECT *{further} FROM {name})" if further else name
 
     def column(found: re.Match[str]) -> str:
         return f"f.{metric.date}" if found[2] == "metric_time" else columns[found[2]]
 
     where = [re.sub(r"\{\{ (\w+)\('(\w+)'[^}]*\}\}", column, part) for part in writer.where(plan)]
-    sql = f"SELECT f.* FROM {metric.relation} AS f"
+    own = computed.get(metric.relation, {})
+    without = f" EXCLUDE ({', '.join(own)})" if own else ""
+    sql = f"SELECT f.*{without} FROM {relation(metric.relation)} AS f"
     if metric.of_customers and metric.relation != registry.customers:
-        sql += f" LEFT JOIN {registry.customers} AS c ON c.customer_id = f.customer_id"
+        sql += f" LEFT JOIN {relation(registry.customers)} AS c ON c.customer_id = f.customer_id"
     if where:
         sql += f" WHERE {' AND '.join(f'({part})' for part in where)}"
     return Query(f"{sql} LIMIT {int(limit)}", writer.parameters)
@@ -526,18 +542,25 @@ class _Writer:
         return [f"{begun} <= {day} AND ({ended} IS NULL OR {ended} > {day})"]
 
     def _scope(self, metric: Metric) -> list[str]:
-        where = []
-        if not metric.of_customers or self.population.everyone:
+        if not metric.of_customers:
             return []
-        self.parameters.update(self.population.parameters)
-        where.append(
-            f"{{{{ Entity('{CUSTOMER}') }}}} IN (SELECT customer_id FROM {self.registry.customers}"
-            f" WHERE {self.population.predicate})"
-        )
-        loan_type = self.registry.dimension_of(metric, "loan_type")
-        if loan_type and self.population.loan_types is not None:
+        where = []
+        customer = f"{{{{ Entity('{CUSTOMER}') }}}}"
+        if not self.population.everyone:
+            self.parameters.update(self.population.parameters)
+            where.append(
+                f"{customer} IN (SELECT customer_id FROM {self.registry.customers}"
+                f" WHERE {self.population.predicate})"
+            )
+        if self.registry.of_loans(metric) and self.population.loan_types is not None:
             listed = self.bind(list(self.population.loan_types))
-            where.append(f"{_template(loan_type)} = ANY({listed})")
+            loan_type = self.registry.dimension_of(metric, "loan_type")
+            where.append(
+                f"{_template(loan_type)} = ANY({listed})"
+                if loan_type
+                else f"{customer} IN (SELECT customer_id FROM {self.registry.loans}"
+                f" WHERE loan_type = ANY({listed}))"
+            )
         return where
 
     def _can_be_missing(self, metric: Metric) -> bool:

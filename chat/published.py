@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -18,6 +17,7 @@ from chat.phrases import Person
 from chat.plan import Query, Renderer
 from chat.question import Parser
 from chat.registry import LISTED_VALUES, RANGE, Registry, listed, read
+from lakehouse import business_calendar
 from lakehouse.duck import connect_published
 from lakehouse.errors import DiscoverError
 from lakehouse.versions import Manifest, Versions
@@ -45,11 +45,11 @@ class Published:
         if registry.past is not None:
             past = self._with_values(registry.past, cache / "past_values.json")
             published = datetime.fromisoformat(manifest.published_at)
-            through = published.astimezone(ZoneInfo(manifest.timezone)).date()
+            through = business_calendar.day_of(published, manifest.timezone)
             past = replace(past, begins=self._begins(past), through=through)
             self.registry = replace(self.registry, past=past)
         self.parser = Parser(self.registry)
-        self.today = self._last_day()
+        self.today = manifest.last_business_day
 
     def rows(self, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows."""
@@ -109,18 +109,6 @@ class Published:
             temporary.write_text(json.dumps(values))
             temporary.replace(file)
         return registry.with_values(values)
-
-    def _last_day(self) -> date:
-        if self.manifest.data_through:
-            return date.fromisoformat(self.manifest.data_through)
-        published = date.fromisoformat(self.manifest.published_at[:10])
-        for dimension in self.registry.dimensions.values():
-            if dimension.kind == "date":
-                sql = f"SELECT max({dimension.expression}) FROM {dimension.relation}"
-                found = self.figure(sql, {})
-                if isinstance(found, date):
-                    return found
-        return published
 
 
 def opened(home: Path) -> Published:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
 
+from lakehouse.filters import NO_SCORE
 from lakehouse.unknown_credit import NOT_KNOWN
 
 Aggregation = Literal["count", "total", "average"]
@@ -103,6 +104,10 @@ class Registry:
         """Those of :data:`NOT_KNOWN` that occur."""
         status = self.dimensions.get(RECORD_STATUS)
         return tuple(value for value in NOT_KNOWN if status and value in status.values)
+
+    def of_loans(self, metric: Metric) -> bool:
+        """Whether the metric counts or sums loans, or asks who holds them."""
+        return noun_of(metric.name) in ("loans", "borrowers") or metric.relation == self.loans
 
     def dimension_of(self, metric: Metric, name: str) -> Dimension | None:
         """The dimension, if the metric has it."""
@@ -244,6 +249,19 @@ VALUE_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "student": ("education",),
     },
     RECORD_STATUS: {"quarantined": ("quarantined",)},
+    "credit_band": {
+        NO_SCORE: (
+            "no credit score",
+            "with no score",
+            "with no credit score",
+            "without a score",
+            "without a credit score",
+            "without score",
+            "have no score",
+            "have no credit score",
+            "has no score",
+        )
+    },
 }
 """Other words for a value; the value has to exist in the marts."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -10,6 +10,7 @@ from typing import Any
 
 from chat.plan import Condition, Filter, Plan, Scope
 from chat.registry import CUSTOMER, DATE_GRAINS, Metric, Registry
+from lakehouse.filters import FILTERS, Narrows
 
 NAMED_ROWS = 10
 _COMPARED = {"=": "exactly", ">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
@@ -133,8 +134,26 @@ def _moved(metric: Metric, change: Any) -> str:
     return f"{'up' if change > 0 else 'down'} {figure(metric, abs(change))}"
 
 
-def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
-    """Names what the dashboard's filters narrowed, and offers to ask without them."""
+def scope(
+    asked: Scope, found: Mapping[str, Any] | None, kinds: Collection[Narrows] | None = None
+) -> str:
+    """Names what the dashboard's filters narrowed, and offers to ask without them.
+
+    Args:
+        asked: the filters.
+        found: the scope's document; None leaves out how many customers there are.
+        kinds: the kinds of filter that narrowed this answer; None names every filter.
+
+    """
+    every = kinds is None
+    asked = asked.model_copy(
+        update={
+            field: None
+            for declared in FILTERS
+            for field in declared.fields
+            if not (every or declared.narrows in (kinds or ()))
+        }
+    )
     parts = []
     if asked.customers is not None:
         ids = ", ".join(f"#{number}" for number in asked.customers[:NAMED_ROWS])
@@ -149,12 +168,13 @@ def scope(asked: Scope, found: Mapping[str, Any] | None) -> str:
         if values is not None:
             parts.append(f"{label} {', '.join(values) or 'none'}")
     if asked.start or asked.end:
-        parts.append(f"days {_days(asked.start, asked.end)}")
+        parts.append(f"days {days(asked.start, asked.end)}")
     if not parts:
         if found is not None and found["customers"] != "all" and found["customer_count"]:
             return f"This covers the {_count(found['customer_count'])} you may see."
         return ""
-    count = f" ({_count(found['customer_count'])})" if found is not None else ""
+    people = every or "customers" in (kinds or ())
+    count = f" ({_count(found['customer_count'])})" if found is not None and people else ""
     return (
         f"Narrowed by the dashboard's filters to {'; '.join(parts)}{count};"
         " ask without them for all that you may see."
@@ -228,7 +248,7 @@ def _narrowed(plan: Plan, registry: Registry, names: Mapping[int, str]) -> str:
         of = "with" if plan.metric in ("customer_count", "borrower_count") else "of customers with"
         text += f"{', ' if text else ''}{of} {_and(conditions)}"
     if plan.start or plan.end:
-        text += f"{', ' if text else ''}{_days(plan.start, plan.end)}"
+        text += f"{', ' if text else ''}{days(plan.start, plan.end)}"
     if plan.since:
         text += f"{', ' if text else ''}from {plan.since} to {plan.as_of or 'now'}"
     elif plan.as_of:
@@ -252,7 +272,7 @@ def _condition(found: Condition, registry: Registry, names: Mapping[int, str]) -
     kinds = [_filter(part, registry, names) for part in found.filters]
     tail = f" ({', '.join(kinds)})" if kinds else ""
     if found.start or found.end:
-        tail += f" {_days(found.start, found.end)}"
+        tail += f" {days(found.start, found.end)}"
     if not metric.additive or metric.unit == "CAD":
         label = metric.label.lower().removeprefix("average ") if metric.unit == "points" else ""
         value = found.value
@@ -304,7 +324,8 @@ def _value(name: str, value: Any) -> str:
     return str(value)
 
 
-def _days(start: date | None, end: date | None) -> str:
+def days(start: date | None, end: date | None) -> str:
+    """Days from one to the other, either of which may be open."""
     if start and end:
         return start.isoformat() if start == end else f"{start} to {end}"
     return f"from {start}" if start else f"up to {end}"

@@ -11,8 +11,9 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
 
 from dashboard.figures import charts
-from dashboard.guest import GuestTokens, days, keep_filters
+from dashboard.guest import GuestTokens, keep_filters
 from dashboard.load import loaded
+from lakehouse.business_calendar import NoPeriod, days_of_range
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import Settings, load
 from lakehouse.versions import Versions
@@ -102,12 +103,16 @@ def router(settings: Settings) -> APIRouter:
     def range_days(
         within: Annotated[str, Query(alias="range", max_length=200)],
     ) -> dict[str, str | None]:
-        """The first and last day of a range as the dashboard's date filter words it."""
+        """The first and last day, both included, of a range as the date filter words it."""
         try:
-            first, last = days(current(settings).superset_url, _mint(), within)
+            last_day = Versions(settings.home).require_current().last_business_day
+            days = days_of_range(within, last_day)
+        except NoPeriod as error:
+            raise HTTPException(400, f"Dates: {error}.") from None
         except DiscoverError as error:
             raise HTTPException(503, str(error)) from None
-        return {"from": first, "to": last}
+        named = zip(("from", "to"), days, strict=True)
+        return {name: day.isoformat() if day else None for name, day in named}
 
     def _mint(version: str | None = None) -> str:
         at_hand = current(settings)

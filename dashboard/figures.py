@@ -15,6 +15,8 @@ from typing import Any
 import duckdb
 
 from dashboard.load import read_assets
+from lakehouse.business_calendar import Days
+from lakehouse.filters import NO_SCORE
 
 METRICS: dict[str, tuple[str, str]] = {
     "customer_count": ("fct_customers", "count(*)"),
@@ -30,7 +32,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "loan_count": ("fct_loans", "count(*)"),
     "loan_total": ("fct_loans", "sum(f.amount)"),
     "average_loan_amount": ("fct_loans", "cast(sum(f.amount) as double) / nullif(count(*), 0)"),
-    "borrower_count": ("fct_loans", "count(distinct f.customer_id)"),
+    "borrower_count": ("fct_loans", "count(distinct c.customer_id)"),
     "transaction_count": ("fct_atm_transactions", "count(*)"),
     "deposit_total": (
         "fct_atm_transactions",
@@ -50,6 +52,9 @@ METRICS: dict[str, tuple[str, str]] = {
 
 COLUMNS = {"province_code": "province", "weekday": "transaction_weekday"}
 """Charts' columns that a dataset derives, and the mart column that they stand for."""
+
+DATES = {"fct_atm_transactions": "transaction_date", "fct_complaints": "complaint_date"}
+"""The bank's day of a mart's rows."""
 
 OF_CUSTOMERS = ("city", "province", "credit_band")
 """Attributes that are joined when read."""
@@ -71,8 +76,8 @@ PROVINCES = {
 }
 """ISO 3166-2 codes, by which the map knows the provinces."""
 
-NO_BAND = "No score"
-"""What the datasets say where a customer has no credit band."""
+UNKNOWN = "Not in core banking"
+"""What the datasets say of people whom core banking doesn't know, instead of a credit band."""
 
 NOTHING = "—"
 """How a group without a value is written here."""
@@ -152,20 +157,76 @@ def _columns(params: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in named if name)
 
 
-def mart_rows(connection: duckdb.DuckDBPyConnection, chart: Chart, user: str) -> Rows:
-    """The chart's figures from the published marts, over the rows that ``user`` may see."""
+def mart_rows(
+    connection: duckdb.DuckDBPyConnection,
+    chart: Chart,
+    user: str,
+    chosen: Mapping[str, Sequence[str]] | None = None,
+    days: Days = Days(None, None),  # noqa: B008 - immutable
+) -> Rows:
+    """The chart's figures from the published marts, over the rows that ``user`` may see.
+
+    Args:
+        connection: to the published marts.
+        chart: which figures.
+        user: whose rows.
+        chosen: values of the dashboard's filters by their keys; ``docs/filters.md`` says what
+            each one narrows.
+        days: first and last day of its date filter.
+
+    """
     table, expression = METRICS[chart.metric]
-    dimensions = chart.dimensions
-    joins = table != "fct_customers" and any(name in OF_CUSTOMERS for name in dimensions)
+    # Joined always: a customer, or NULL for a row of someone unknown.
+    joins = table in ("fct_loans", "fct_atm_transactions")
     join = "left join fct_customers as c on c.customer_id = f.customer_id" if joins else ""
-    selected = [f"c.{n}" if joins and n in OF_CUSTOMERS else f"f.{n}" for n in dimensions]
+    who = "c" if joins else "f"
+    selected = [
+        f"case when {who}.customer_id is not null"
+        f" then coalesce({who}.credit_band, '{NO_SCORE}') end"
+        if name == "credit_band"
+        else f"{who if name in OF_CUSTOMERS else 'f'}.{name}"
+        for name in chart.dimensions
+    ]
+    parameters: dict[str, Any] = {"user": user}
+    where = [may_see(table), *_narrowed(table, who, chosen or {}, days, parameters)]
     grouping = f"group by {', '.join(selected)}" if selected else ""
     figures = f"select {', '.join([*selected, expression])} from {table} as f {join}"
-    sql = f"{figures} where {_may_see(table)} {grouping}"
-    return keyed(connection.execute(sql, {"user": user}).fetchall())
+    sql = f"{figures} where {' and '.join(where)} {grouping}"
+    return keyed(connection.execute(sql, parameters).fetchall())
 
 
-def _may_see(table: str) -> str:
+def _narrowed(
+    table: str,
+    who: str,
+    chosen: Mapping[str, Sequence[str]],
+    days: Days,
+    parameters: dict[str, Any],
+) -> list[str]:
+    columns = {
+        "customer": f"{who}.customer_label",
+        "city": f"{who}.city",
+        "credit_band": f"coalesce({who}.credit_band, '{NO_SCORE}')",
+        "loan_type": "f.loan_type",
+    }
+    where = []
+    for key, values in chosen.items():
+        of_loans = key == "loan_type"
+        if table == "fct_complaints" or (of_loans and table != "fct_loans"):
+            continue
+        parameters[key] = list(values)
+        where.append(f"{columns[key]} = any(${key})")
+        if not of_loans:
+            where.append(f"{who}.customer_id is not null")
+    if column := DATES.get(table):
+        for name, sign, day in (("first", ">=", days.first), ("last", "<=", days.last)):
+            if day:
+                parameters[name] = day
+                where.append(f"f.{column} {sign} ${name}")
+    return where
+
+
+def may_see(table: str) -> str:
+    """The condition on a mart's rows ``f`` that leaves those which ``$user`` may see."""
     granted = "select 1 from entitlements as e where e.user_name = $user"
     if table == "fct_complaints":
         return f"exists ({granted})"
@@ -228,6 +289,6 @@ def _places(value: Decimal) -> int:
 
 
 def _word(value: Any) -> str:
-    if value is None or value in ("", NO_BAND):
+    if value is None or value in ("", UNKNOWN):
         return NOTHING
     return value.isoformat() if isinstance(value, date) else str(value)

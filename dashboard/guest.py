@@ -6,7 +6,6 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 
 from dashboard.client import Refused, Superset, as_account
 from dashboard.load import Loaded
@@ -92,18 +91,6 @@ class GuestTokens:
         return self._session
 
 
-def days(superset_url: str, token: str, time_range: str) -> tuple[str | None, str | None]:
-    """First and last day (ISO) that Superset means by a range such as ``Last week``; None is open.
-
-    Asked with the guest's own token, so that the page and the tiles can't read a range differently.
-    """
-    guest = Superset(superset_url, timeout=10)
-    guest.be_guest(token)
-    quoted = time_range.replace("!", "!!").replace("'", "!'")
-    found = guest.get("/api/v1/time_range/", q=f"'{quoted}'")["result"][0]
-    return first_day(found.get("since")), last_day(found.get("until"))
-
-
 def keep_filters(superset_url: str, token: str, dashboard: int, mask: Mapping[str, object]) -> str:
     """Leave the state of the dashboard's filters with Superset, for a day; the key to it.
 
@@ -115,16 +102,3 @@ def keep_filters(superset_url: str, token: str, dashboard: int, mask: Mapping[st
     state = {"value": json.dumps(mask)}
     key: str = guest.post(f"/api/v1/dashboard/{dashboard}/filter_state", state)["key"]
     return key
-
-
-def first_day(since: str | None) -> str | None:
-    """The first whole day of a range that begins then."""
-    return since[:10] if since else None
-
-
-def last_day(until: str | None) -> str | None:
-    """The last day of a range whose end, which Superset gives, is no longer part of it."""
-    if not until:
-        return None
-    end = datetime.fromisoformat(until)
-    return (end - timedelta(microseconds=1)).date().isoformat()

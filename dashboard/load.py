@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from dashboard.client import Superset, as_account
+from lakehouse.filters import DATASETS, FILTERS, DashboardFilter, Narrows
 from lakehouse.settings import Settings, read_json
 from lakehouse.versions import Versions
 
@@ -98,8 +99,73 @@ def bundle() -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(ASSETS.rglob("*.yaml")):
             name = f"assets/{file.relative_to(ASSETS).as_posix()}"
-            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), file.read_bytes())
+            content = file.read_bytes()
+            if file.parent.name == "dashboards":
+                content = _with_filters(content)
+            archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), content)
     return buffer.getvalue()
+
+
+def _with_filters(dashboard: bytes) -> bytes:
+    asset = yaml.safe_load(dashboard)
+    asset["metadata"]["native_filter_configuration"] = native_filters()
+    return yaml.safe_dump(asset, allow_unicode=True, sort_keys=False).encode()
+
+
+def native_filters() -> list[dict[str, Any]]:
+    """The dashboard's filters as Superset knows them, from :data:`lakehouse.filters.FILTERS`."""
+    return [_native(declared) for declared in FILTERS]
+
+
+def native_scope(narrows: Narrows) -> tuple[list[str], list[int]]:
+    """Ids of the tabs with charts that a kind of filter narrows, and of their other charts."""
+    (dashboard,) = read_assets("dashboards").values()
+    position = dashboard["position"]
+    names = {asset["uuid"]: name for name, asset in read_assets("datasets/*").items()}
+    datasets = {
+        asset["uuid"]: names[asset["dataset_uuid"]] for asset in read_assets("charts").values()
+    }
+    narrowed: dict[str, list[int]] = {}
+    others: dict[str, list[int]] = {}
+    for item in position.values():
+        if isinstance(item, dict) and item.get("type") == "CHART":
+            reached = datasets[item["meta"]["uuid"]] in DATASETS[narrows]
+            tab = item["parents"][2]
+            (narrowed if reached else others).setdefault(tab, []).append(item["meta"]["chartId"])
+    tabs = [tab for tab in position["TABS-main"]["children"] if tab in narrowed]
+    return tabs, sorted(number for tab in tabs for number in others.get(tab, ()))
+
+
+def _native(declared: DashboardFilter) -> dict[str, Any]:
+    tabs, excluded = native_scope(declared.narrows)
+    found: dict[str, Any] = {
+        "id": f"NATIVE_FILTER-{declared.key}",
+        "name": declared.title,
+        "type": "NATIVE_FILTER",
+        "filterType": "filter_time" if declared.dataset is None else "filter_select",
+        "description": "",
+        "targets": [{}],
+        "scope": {"rootPath": tabs, "excluded": excluded},
+        "tabsInScope": tabs,
+        "cascadeParentIds": [],
+        "defaultDataMask": {"extraFormData": {}, "filterState": {}},
+        "controlValues": {"enableEmptyFilter": False},
+    }
+    if declared.dataset is None:
+        return found
+    uuid = read_assets("datasets/*")[declared.dataset]["uuid"]
+    found["targets"] = [{"datasetUuid": uuid, "column": {"name": declared.column}}]
+    found["controlValues"] |= {
+        "multiSelect": True,
+        "defaultToFirstItem": False,
+        "inverseSelection": False,
+        "searchAllOptions": True,
+        "sortAscending": True,
+    }
+    # A choice "none" would mean other rows on a tile than in the chat.
+    known = {"clause": "WHERE", "expressionType": "SIMPLE", "operator": "IS NOT NULL"}
+    found["adhoc_filters"] = [known | {"subject": declared.column}]
+    return found
 
 
 def fingerprint(settings: Settings) -> str:

@@ -1,18 +1,26 @@
 """Superset's configuration, read by Superset itself: standard library and Superset only.
 
+It reads one other file of this project, the bank's calendar, which needs the standard library only.
+
 Everything that differs between machines comes from the environment, under the names that the rest
 of the project uses: DISCOVER_HOME, DISCOVER_PAGE_URL, DISCOVER_SUPERSET_SECRET_KEY and
 DISCOVER_SUPERSET_GUEST_SECRET. A missing one stops Superset at the start.
 """
 
+import importlib.util
 import json
 import logging
 import os
 import shutil
 import stat
+import sys
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb_engine
+from superset.exceptions import QueryObjectValidationError
+from superset.utils import date_parser
 from superset.utils.log import AbstractEventLogger
 
 HOME = Path(os.environ["DISCOVER_HOME"])
@@ -89,6 +97,75 @@ def shut_the_file_itself(connection, _record):
             cursor.execute("SET disabled_filesystems = 'LocalFileSystem'")
             cursor.execute("SET lock_configuration = true")
     cursor.close()
+
+
+# To DuckDB, a backslash in a literal is a backslash. Its dialect, made of PostgreSQL's, doubles it
+# until it has asked the server: a filter on such a name found nothing (apache/superset#38453).
+duckdb_engine.Dialect._backslash_escapes = False
+
+
+# --- The bank's calendar ------------------------------------------------------------------------
+
+
+def _read_calendar():
+    path = Path(__file__).resolve().parent.parent / "lakehouse" / "business_calendar.py"
+    spec = importlib.util.spec_from_file_location("business_calendar", path)
+    module = importlib.util.module_from_spec(spec)
+    # Its classes look their annotations up there.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+CALENDAR = _read_calendar()
+
+
+class NoDays(QueryObjectValidationError, ValueError):
+    """A date range that is no range of days. Chart and filter show the message."""
+
+
+def days_of_the_bank(time_range=None, since=None, until=None, *_shifts, **_others):
+    """Superset's ``get_since_until`` by the bank's calendar.
+
+    Ranges count from the published data's last business day, not from this machine's clock, and
+    the last day counts: Superset leaves out the moment at which its range ends, so that is the
+    midnight after it.
+    """
+    words = time_range or (f"{since or ''} : {until or ''}" if since or until else "")
+    manifest = json.loads((HOME / "published.json").read_text())
+    try:
+        first, last = CALENDAR.days_of_range(words, CALENDAR.last_business_day(manifest))
+    except CALENDAR.NoPeriod as error:
+        raise NoDays(f"Dates: {error}.") from None
+    midnight = datetime.min.time()
+    return (
+        first and datetime.combine(first, midnight),
+        last and datetime.combine(last + timedelta(days=1), midnight),
+    )
+
+
+def _date_readers():
+    """The loaded modules of Superset that know ``get_since_until``, by name."""
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.startswith("superset.") and hasattr(module, "get_since_until")
+    }
+
+
+# Every reader imports the function by name: some have done so by now, the others will.
+date_parser.get_since_until = days_of_the_bank
+for _reader in _date_readers().values():
+    _reader.get_since_until = days_of_the_bank
+
+
+def FLASK_APP_MUTATOR(_app):  # noqa: N802
+    """Refuse to start where a part of Superset would read date ranges by another calendar."""
+    found = _date_readers()
+    wanted = {"superset.common.utils.time_range_utils", "superset.views.api", "superset.viz"}
+    wrong = {n for n, module in found.items() if module.get_since_until is not days_of_the_bank}
+    if wrong := sorted(wrong | (wanted - found.keys())):
+        raise RuntimeError(f"this Superset reads dates by its own calendar in {', '.join(wrong)}")
 
 
 # A figure must be of the version that is published now, and DuckDB answers in milliseconds.

@@ -13,9 +13,9 @@ from pathlib import Path
 import duckdb
 
 from lakehouse import catalog
+from lakehouse.business_calendar import latest_day
 from lakehouse.errors import DiscoverError, GateFailed
 from lakehouse.settings import REPOSITORY, Settings, read_json
-from lakehouse.today import latest_day
 from lakehouse.versions import Manifest, Versions
 
 CODE = (
@@ -29,7 +29,7 @@ CODE = (
     "lakehouse/complaint.py",
     "lakehouse/landing.py",
     "lakehouse/scrub.py",
-    "lakehouse/today.py",
+    "lakehouse/business_calendar.py",
 )
 """What shapes a published version: the rest of the code may change without a new one."""
 CODE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".md"}
@@ -45,7 +45,7 @@ def publish(settings: Settings, run_id: str, inputs: dict[str, str], code: str) 
     """
     versions = Versions(settings.home)
     tables, data_through = _read_candidate(
-        versions.marts_file(run_id), latest_day(settings), settings.timezone
+        versions.marts_file(run_id), latest_day(settings.timezone)
     )
     missing = [mart for mart in catalog.MARTS if mart not in tables]
     if missing:
@@ -136,9 +136,7 @@ def count_after(marts_file: Path, latest: date) -> int:
     return found
 
 
-def _read_candidate(
-    marts_file: Path, latest: date, timezone: str
-) -> tuple[dict[str, int], str | None]:
+def _read_candidate(marts_file: Path, latest: date) -> tuple[dict[str, int], str | None]:
     """Rows by table, and the bank's last day that any fact has. Folds the log into the file.
 
     A day after ``latest`` is a slip of some clock and moves nobody's "today", unless all are.
@@ -155,9 +153,8 @@ def _read_candidate(
             last = connection.execute(
                 "SELECT coalesce(max(day) FILTER (day <= $latest), max(day)) FROM"
                 " (SELECT transaction_date AS day FROM fct_atm_transactions UNION ALL"
-                " SELECT cast(timezone($zone, timezone('UTC', occurred_at_utc)) AS date)"
-                " FROM fct_complaints)",
-                {"latest": latest, "zone": timezone},
+                " SELECT complaint_date FROM fct_complaints)",
+                {"latest": latest},
             ).fetchall()[0][0]
     return tables, last.isoformat() if last else None
 

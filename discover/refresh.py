@@ -20,11 +20,11 @@ from discover.publish import (
     publish,
 )
 from lakehouse import catalog
+from lakehouse.business_calendar import latest_day
 from lakehouse.clients import lake_answers
 from lakehouse.errors import DiscoverError, GateFailed, InputRejected
 from lakehouse.landing import batch_ids
 from lakehouse.settings import Settings
-from lakehouse.today import latest_day
 from lakehouse.users import read_grants
 from lakehouse.versions import Manifest, Versions
 
@@ -302,7 +302,7 @@ class _Run:
             marts_file = self.versions.marts_file(self.report.run_id)
             self._require(check_marts(self.settings, marts_file), stage)
             self._count_orphans(self.report.run_id)
-            latest = latest_day(self.settings)
+            latest = latest_day(self.settings.timezone)
             if late := count_after(marts_file, latest):
                 self.report.warnings.append(
                     f"{late:,} transactions are dated after {latest}: they count, but the data's"

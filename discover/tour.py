@@ -7,12 +7,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from discover.commands.batch import print_stage, print_summary
+from lakehouse.business_calendar import today
 from lakehouse.console import out, progress
 from lakehouse.errors import DiscoverError, ServiceUnavailable
 from lakehouse.settings import Settings
@@ -234,7 +234,7 @@ def _first_delivery(settings: Settings) -> Path:
     """
     folder = settings.home / "demo"
     made = sorted(path for path in folder.glob("20*") if path.is_dir())
-    yesterday = datetime.now(ZoneInfo(settings.timezone)).date() - timedelta(days=1)
+    yesterday = today(settings.timezone) - timedelta(days=1)
     return made[0] if made else folder / yesterday.isoformat()
 
 

@@ -11,9 +11,9 @@ from datetime import date, timedelta
 from expectations.figures import Figure, judge, measure
 from expectations.report import CheckReport
 from lakehouse import catalog, landing
+from lakehouse.business_calendar import today
 from lakehouse.duck import connect_lake
 from lakehouse.settings import Settings
-from lakehouse.today import today
 
 AGE = "days since the newest record"
 BACK = "days that the newest record lies before the published version's"
@@ -41,7 +41,7 @@ def check_freshness(settings: Settings) -> CheckReport:
     """
     landing.require_lake(settings)
     with connect_lake(settings) as connection:
-        return judge(measure(connection, ages(settings, today(settings))))
+        return judge(measure(connection, ages(settings, today(settings.timezone))))
 
 
 def ages(settings: Settings, day: date) -> list[Figure]:

@@ -15,9 +15,9 @@ from expectations.figures import Figure, judge, measure
 from expectations.freshness import ages, falls_back
 from expectations.report import CheckReport
 from lakehouse import catalog, landing
+from lakehouse.business_calendar import latest_day, today
 from lakehouse.duck import attach_published, connect_lake
 from lakehouse.settings import Settings
-from lakehouse.today import latest_day, today
 from lakehouse.versions import Versions
 
 
@@ -39,8 +39,14 @@ def check_marts(settings: Settings, marts_file: Path) -> CheckReport:
             attach_published(connection, versions.marts_file(published.run_id), "published")
             orphans = orphan_shares(connection, published.tables)
             figures += row_losses(published.tables, settings.row_loss_limit)
-            figures += falls_back(published.tables, latest_day(settings), settings.days_back_limit)
-        figures = [*figures_of(settings, orphans), *ages(settings, today(settings)), *figures]
+            figures += falls_back(
+                published.tables, latest_day(settings.timezone), settings.days_back_limit
+            )
+        figures = [
+            *figures_of(settings, orphans),
+            *ages(settings, today(settings.timezone)),
+            *figures,
+        ]
         return judge(measure(connection, figures))
 
 

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -333,15 +333,10 @@ def _money(cents: Array) -> Any:
 
 def _complaint_lines(count: int, days: int, seed: int, end_date: date) -> Iterator[bytes]:
     block: list[str] = []
-    for one in complaint.fake(count, seed, days=days, end_date=end_date):
+    for one in complaint.fake(count, seed, days=days, end_date=end_date, timezone=TIMEZONE):
         block.append(json.dumps(complaint.delivered(one), ensure_ascii=False) + "\n")
         if len(block) == _CUSTOMERS_AT_ONCE:
             yield "".join(block).encode()
             block = []
     if block:
         yield "".join(block).encode()
-
-
-def yesterday(now: datetime) -> date:
-    """The last day that is over."""
-    return now.date() - timedelta(days=1)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -168,18 +169,23 @@ def landed_table(
     return pa.Table.from_arrays(arrays, schema=LANDED_SCHEMA)
 
 
-def fake(count: int, seed: int, *, days: int, end_date: date) -> Iterator[Complaint]:
+def fake(
+    count: int, seed: int, *, days: int, end_date: date, timezone: str = "America/Toronto"
+) -> Iterator[Complaint]:
     """Invented complaints, believable by category, over ``days`` days up to ``end_date``.
 
+    Days and hours are the bank's, in its ``timezone``.
     Same arguments, same complaints; memory doesn't grow with ``count``.
     """
     first_day = datetime.combine(end_date, datetime.min.time()) - timedelta(days=days - 1)
     # Other days are other complaints: the same ids at other times would contradict the first ones.
     draws = random.Random(f"complaints/{seed}/{first_day.date()}/{days}")
+    zone = ZoneInfo(timezone)
     for _ in range(count):
         day = first_day + timedelta(days=draws.randrange(days))
         hour = draws.choices(range(24), weights=_HOURS)[0]
-        moment = day + timedelta(hours=hour, seconds=draws.randrange(3600))
+        local = day + timedelta(hours=hour, seconds=draws.randrange(3600))
+        moment = local.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None)
         yield fake_one(draws, moment)
 
 

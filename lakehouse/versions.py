@@ -20,13 +20,14 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from lakehouse import business_calendar
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import read_json
 
@@ -57,6 +58,11 @@ class Manifest(BaseModel):
     """Whether S3 and the knowledge base hold this version's documents: they follow the marts."""
     pinned: bool = False
     """Set by rollback: kept until there is new input or ``--force``."""
+
+    @property
+    def last_business_day(self) -> date:
+        """The day from which this version's relative periods count."""
+        return business_calendar.last_business_day(self.model_dump())
 
     def age(self, now: datetime) -> str:
         """How old it is, as people say it: "3 hours old"."""

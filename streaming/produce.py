@@ -16,6 +16,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
+from lakehouse.business_calendar import today
 from lakehouse.catalog import COMPLAINTS_TOPIC
 from lakehouse.complaint import Complaint, delivered, fake, fake_one, utc_now
 from lakehouse.errors import DiscoverError, UsageError
@@ -74,7 +75,7 @@ def produce(
     if rate > 0:
         complaints = _live(count, draws_seed, rate, stop)
     else:
-        yesterday = utc_now().date() - timedelta(days=1)
+        yesterday = today(settings.timezone) - timedelta(days=1)
         last_day = end_date or yesterday
         if last_day > yesterday:
             raise UsageError(
@@ -82,7 +83,8 @@ def produce(
                 f"choose an end date up to {yesterday}",
             )
         endless = 10**12 if count is None else count
-        complaints = fake(endless, draws_seed, days=days, end_date=last_day)
+        zone = settings.timezone
+        complaints = fake(endless, draws_seed, days=days, end_date=last_day, timezone=zone)
     failures: list[BaseException] = []
     sent = 0
     with broker.unavailable(settings), broker.producer(settings) as client:

@@ -8,7 +8,8 @@ const HISTORY = 6;
 const POLL = 15_000;
 const PATIENCE = 10_000;
 
-let scope = {};
+// A promise: a range of dates has to be asked for, and a question waits for it.
+let scope = Promise.resolve({});
 let lastMask = "";
 let mask = {};
 let tab = "";
@@ -154,10 +155,12 @@ async function follow(all) {
   if (now === lastMask) return;
   lastMask = now;
   mask = Object.fromEntries(filters);
-  const found = await scopeOf(all, (range) => request(`/api/days?range=${encodeURIComponent(range)}`));
-  if (now !== lastMask) return;
-  scope = found.scope;
-  showScope(wordsOf(found.scope, found.labels));
+  const found = scopeOf(all, (range) => request(`/api/days?range=${encodeURIComponent(range)}`));
+  scope = found.then((read) => read.scope);
+  // A range that can't be used shows here, and again to whoever asks.
+  scope.catch(() => {});
+  const words = await found.then((read) => wordsOf(read.scope, read.labels), (error) => [error.message]);
+  if (now === lastMask) showScope(words);
 }
 
 function cover(text, failed = false) {
@@ -199,13 +202,14 @@ async function ask(text, within) {
   byId("send").disabled = true;
   let element;
   try {
-    const body = { question: text, scope: within, history: history.slice(-HISTORY) };
+    const set = await within;
+    const body = { question: text, scope: set, history: history.slice(-HISTORY) };
     const answer = await request("/api/chat", post(body));
     const version = versionOf(answer);
     // Figures of another version than the tiles' must not be on the page together.
     if (version !== target?.version?.run_id) await keepUp();
     if (answer.plan) history.push({ question: text, plan: answer.plan });
-    const narrowed = Object.keys(within).length > 0;
+    const narrowed = Object.keys(set).length > 0;
     element = answerElement(answer, { narrowed, onWiden: () => ask(text, {}) });
     if (version) element.dataset.version = version;
   } catch (error) {

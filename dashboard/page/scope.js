@@ -6,9 +6,7 @@ const ID = /· #(\d+)$/;
 export async function scopeOf(mask, resolveDays) {
   const scope = {};
   const labels = values(mask, "customer");
-  if (labels.length) {
-    scope.customers = labels.map((label) => Number(ID.exec(label)[1]));
-  }
+  if (labels.length) scope.customers = labels.map((label) => Number(ID.exec(label)[1]));
   for (const [filter, field] of [
     ["city", "cities"],
     ["credit_band", "credit_bands"],

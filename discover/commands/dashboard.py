@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from discover.context import settings
 from lakehouse.console import out, print_json, progress
@@ -13,6 +14,7 @@ from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 from lakehouse.versions import Versions
 
+_NAMED = 5
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 group = typer.Typer(no_args_is_help=True, help="The dashboard: Superset and the page around it.")
@@ -50,22 +52,38 @@ def load() -> None:
 
 
 @group.command()
-def check(as_json: AsJson = False) -> None:
-    """Compare every chart's figures: through Superset, in the published mart, from the chat."""
+def check(
+    quick: Annotated[bool, typer.Option("--quick", help="Without filters only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every chart's figures: through Superset, in the published mart, from the chat.
+
+    Under each filter alone, combinations, an empty choice, and awkward names.
+    """
     from dashboard.check import check as compare
 
     current = start(settings())
-    report = compare(current, lambda question: _ask(current, question))
+    report = compare(
+        current,
+        lambda question, scope: _ask(current, question, scope),
+        quick=quick,
+        on_scope=lambda name: progress.print(f"scope: {name}", style="dim"),
+    )
     different = [chart for chart in report["charts"] if not chart["equal"]]
     if as_json:
         print_json(report)
     else:
         for chart in report["charts"]:
             mark = "[green]equal[/green]" if chart["equal"] else "[red]differs[/red]"
-            out.print(f"{mark}  {chart['tab']} · {chart['chart']}", soft_wrap=True)
+            place = escape(f"{chart['scope']} · {chart['tab']} · {chart['chart']}")
+            out.print(f"{mark}  {place}", soft_wrap=True)
     if different:
-        names = ", ".join(chart["chart"] for chart in different)
-        raise GateFailed(f"{len(different)} charts differ: {names}", "compare the three figures")
+        names = ", ".join(f"{chart['chart']} ({chart['scope']})" for chart in different[:_NAMED])
+        more = f" and {len(different) - _NAMED} more" if len(different) > _NAMED else ""
+        raise GateFailed(
+            f"{len(different)} figures differ: {names}{more}",
+            "compare the three figures: discover dashboard check --json",
+        )
 
 
 def start(current: Settings) -> Settings:
@@ -78,7 +96,7 @@ def start(current: Settings) -> Settings:
     return current
 
 
-def _ask(current: Settings, question: str) -> Mapping[str, Any]:
-    from chat.answer import ask
+def _ask(current: Settings, question: str, scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    from chat.answer import ask, read_scope
 
-    return ask(current, question, user=current.user)
+    return ask(current, question, user=current.user, scope=read_scope(scope))

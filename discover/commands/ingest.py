@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from discover.context import settings
 from discover.land_report import SHOWN, explained, show, visible
+from lakehouse.business_calendar import today
 from lakehouse.catalog import SOURCES
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import InputRejected, UsageError
@@ -57,11 +57,11 @@ def generate(
 ) -> None:
     """Write invented customers, credit records, ATM activity and complaints."""
     from ingest.bank import load_file
-    from ingest.generate import CUSTOMERS_FILE, expected, yesterday
+    from ingest.generate import CUSTOMERS_FILE, expected
     from ingest.generate import generate as run
 
     current = settings()
-    last = end_date.date() if end_date else yesterday(datetime.now(ZoneInfo(current.timezone)))
+    last = end_date.date() if end_date else today(current.timezone) - timedelta(days=1)
     counts = _generated(
         lambda told: run(
             customers, days, seed, out_folder, last, complaints, defects, on_progress=told

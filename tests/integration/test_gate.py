@@ -13,7 +13,7 @@ import pytest
 import discover.build
 from discover.refresh import Report, refresh
 from expectations import raw
-from lakehouse.today import today
+from lakehouse.business_calendar import today
 from lakehouse.versions import Versions
 from tests.conftest import LAST_DAY
 
@@ -113,7 +113,7 @@ def test_faults_in_the_raw_tables_are_named_by_key_and_place(
 def test_a_source_that_brings_nothing_new_any_more_stops_where_its_age_has_a_limit(
     published: Published,
 ) -> None:
-    old = (today(published.settings) - LAST_DAY).days
+    old = (today(published.settings.timezone) - LAST_DAY).days
     limited = {"freshness_limit": old, "freshness_limits": {"feedback": None}}
     fresh = published.settings.model_copy(update=limited)
     report = refresh(fresh, published.inputs)

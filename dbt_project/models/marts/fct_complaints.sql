@@ -11,7 +11,7 @@ select
     category,
     description,
     occurred_at_utc,
-    cast(occurred_at_utc as date) as complaint_date
+    cast({{ bank_time('occurred_at_utc') }} as date) as complaint_date
 
 from complaints
 

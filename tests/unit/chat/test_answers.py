@@ -112,7 +112,7 @@ TABLES = [
             ["660–724 Good", 1],
             ["725–759 Very Good", 1],
             ["760–900 Excellent", 1],
-            [None, 2],
+            ["No score", 2],
         ],
     ),
     (

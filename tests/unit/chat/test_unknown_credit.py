@@ -122,7 +122,7 @@ def test_a_profile_shows_no_zero_for_what_is_unknown(say: Say) -> None:
 
 def test_a_group_without_a_band_says_whose_credit_is_unknown(say: Say) -> None:
     answer = say("customers by credit band")
-    assert answer["rows"][-1] == [None, 3]
+    assert answer["rows"][-1] == ["No score", 3]
     assert "2 customers' credit isn't known" in answer["answer"]
 
 

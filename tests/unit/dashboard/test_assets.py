@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dashboard.figures import METRICS, PROVINCES, charts
-from dashboard.load import ASSETS, bundle, read_assets
+from dashboard.load import ASSETS, bundle, native_filters, read_assets
 from lakehouse.settings import REPOSITORY
 
 NAMES = uuid.uuid5(uuid.NAMESPACE_DNS, "discover.dashboard")
@@ -20,10 +20,7 @@ COMPLAINTS_TAB = "TAB-complaints"
 DATASETS = read_assets("datasets/*")
 CHARTS = read_assets("charts")
 (DASHBOARD,) = read_assets("dashboards").values()
-FILTERS = {
-    native["id"].removeprefix("NATIVE_FILTER-"): native
-    for native in DASHBOARD["metadata"]["native_filter_configuration"]
-}
+FILTERS = {native["id"].removeprefix("NATIVE_FILTER-"): native for native in native_filters()}
 
 
 @pytest.mark.parametrize(

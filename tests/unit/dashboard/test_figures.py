@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import duckdb
@@ -9,6 +10,7 @@ import pytest
 
 from dashboard.check import chat_rows
 from dashboard.figures import agree, charts, keyed, mart_rows, same
+from lakehouse.business_calendar import Days
 
 BY_KEY = {chart.key: chart for chart in charts()}
 
@@ -32,7 +34,7 @@ def test_groups_by_hand(marts: duckdb.DuckDBPyConnection) -> None:
     assert figures(marts, "customers_by_credit_band") == {
         "660–724 Good": "1",
         "760–900 Excellent": "1",
-        "—": "1",
+        "No score": "1",
     }
     assert figures(marts, "loans_by_credit_band_and_type") == {
         "660–724 Good car": "1",
@@ -97,3 +99,30 @@ def test_a_limited_chart_must_show_the_greatest_groups() -> None:
 def test_a_refused_question_has_no_figures() -> None:
     assert chat_rows({"status": "refused", "rows": []}) is None
     assert chat_rows({"status": "answered", "rows": [["7"]]}) == {(): Decimal(7)}
+
+
+@pytest.mark.parametrize(
+    ("chart", "chosen", "days", "figure"),
+    [
+        ("customers", {"credit_band": ["No score"]}, (None, None), "1"),
+        # Customer 99 has no band: core banking doesn't know them.
+        ("transactions", {"credit_band": ["No score"]}, (None, None), "1"),
+        ("transactions", {"city": ["Calgary"]}, (None, None), "2"),
+        ("transactions", {}, ("2026-11-01", "2026-11-01"), "2"),
+        ("transactions", {"loan_type": ["car"]}, (None, None), "4"),
+        ("loans", {"loan_type": ["car"]}, (None, None), "2"),
+        ("borrowers", {"loan_type": ["house"], "customer": ["Ana Roy · #1"]}, (None, None), "1"),
+        ("customers", {"loan_type": ["house"]}, ("2030-01-01", None), "3"),
+        ("complaints", {"city": ["Calgary"]}, ("2026-10-31", None), "1"),
+    ],
+)
+def test_each_filter_narrows_its_figures_and_no_others(
+    marts: duckdb.DuckDBPyConnection,
+    chart: str,
+    chosen: dict[str, list[str]],
+    days: tuple[str | None, str | None],
+    figure: str,
+) -> None:
+    first, last = (date.fromisoformat(day) if day else None for day in days)
+    rows = mart_rows(marts, BY_KEY[chart], "analyst", chosen, Days(first, last))
+    assert str(rows[()]) == figure

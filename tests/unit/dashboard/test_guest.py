@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from dashboard.guest import first_day, last_day, row_rules
+from dashboard.guest import row_rules
 from dashboard.load import read_assets
 from lakehouse.errors import UsageError
 
@@ -54,21 +54,3 @@ def test_a_name_that_could_be_sql_is_refused(user: str) -> None:
 
 def test_rules_fit_into_a_header_whatever_the_user_may_see() -> None:
     assert sum(map(len, row_rules("x" * 100).values())) < 3000
-
-
-@pytest.mark.parametrize(
-    ("until", "day"),
-    [
-        ("2026-11-01T00:00:00", "2026-10-31"),
-        ("2026-11-01T12:00:00", "2026-11-01"),
-        (None, None),
-        ("", None),
-    ],
-)
-def test_a_range_ends_with_its_last_whole_day(until: str | None, day: str | None) -> None:
-    assert last_day(until) == day
-
-
-def test_a_range_begins_with_its_first_day() -> None:
-    assert first_day("2026-10-01T00:00:00") == "2026-10-01"
-    assert first_day("") is None

@@ -15,6 +15,12 @@ import pytest
 
 from lakehouse.settings import REPOSITORY, Settings
 
+READERS = (
+    "superset.utils.date_parser",
+    "superset.common.utils.time_range_utils",
+    "superset.views.api",
+    "superset.viz",
+)
 CONFIG = REPOSITORY / "dashboard" / "superset_config.py"
 
 
@@ -33,18 +39,27 @@ class Url:
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    log = types.ModuleType("superset.utils.log")
-    log.AbstractEventLogger = object  # type: ignore[attr-defined]
-    flask = types.ModuleType("flask")
-    flask.g = {}  # type: ignore[attr-defined]
-    flask.has_request_context = lambda: bool(flask.g)  # type: ignore[attr-defined]
-    for name, module in (
-        ("flask", flask),
-        ("superset", types.ModuleType("superset")),
-        ("superset.utils", types.ModuleType("superset.utils")),
-        ("superset.utils.log", log),
-    ):
+    stand_ins: dict[str, dict[str, Any]] = {
+        "flask": {"g": {}, "has_request_context": lambda: bool(sys.modules["flask"].g)},
+        "superset": {},
+        "superset.exceptions": {
+            "QueryObjectValidationError": type("QueryObjectValidationError", (Exception,), {})
+        },
+        "superset.utils": {},
+        "superset.utils.date_parser": {"get_since_until": None},
+        "superset.utils.log": {"AbstractEventLogger": object},
+        "superset.views.api": {"get_since_until": None},
+        "superset.viz": {"get_since_until": None},
+        "superset.common.utils.time_range_utils": {"get_since_until": None},
+        "duckdb_engine": {"Dialect": type("Dialect", (), {"_backslash_escapes": True})},
+    }
+    for name, content in stand_ins.items():
+        module = types.ModuleType(name)
+        vars(module).update(content)
         monkeypatch.setitem(sys.modules, name, module)
+    parent = sys.modules["superset.utils"]
+    parent.date_parser = sys.modules["superset.utils.date_parser"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "business_calendar", types.ModuleType("business_calendar"))
     monkeypatch.setenv("DISCOVER_HOME", str(tmp_path))
     monkeypatch.setenv("DISCOVER_PAGE_URL", "http://127.0.0.1:18090")
     monkeypatch.setenv("DISCOVER_SUPERSET_SECRET_KEY", "s" * 32)
@@ -213,3 +228,52 @@ def test_only_the_host_page_may_frame_it(environment: pytest.MonkeyPatch) -> Non
         "http://127.0.0.1:18090",
         "http://localhost:18090",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "since", "until"),
+    [
+        ("No filter", None, None),
+        (None, None, None),
+        ("Last week", "2026-10-19", "2026-10-26"),
+        ("Current month", "2026-11-01", "2026-11-02"),
+        ("2026-10-16T00:00:00 : 2026-10-22T00:00:00", "2026-10-16", "2026-10-23"),
+    ],
+)
+def test_date_ranges_are_the_banks_days_and_end_after_their_last_one(
+    environment: pytest.MonkeyPatch, bank: Settings, words: str, since: str, until: str
+) -> None:
+    environment.setenv("DISCOVER_HOME", str(bank.home))
+    config()
+    for name in READERS:
+        found = sys.modules[name].get_since_until(time_range=words, relative_start="now")
+        assert tuple(moment and moment.date().isoformat() for moment in found) == (since, until)
+
+
+def test_a_range_that_has_no_days_is_refused_in_words(
+    environment: pytest.MonkeyPatch, bank: Settings
+) -> None:
+    environment.setenv("DISCOVER_HOME", str(bank.home))
+    read = config()["days_of_the_bank"]
+    with pytest.raises(ValueError, match="the data ends on 2026-11-01"):
+        read("2026-11-02 : 2026-11-05")
+    with pytest.raises(ValueError, match="choose Last"):
+        read("Last 3 hours")
+
+
+def test_it_refuses_to_start_where_a_reader_has_another_calendar(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    start = config()["FLASK_APP_MUTATOR"]
+    start(None)
+    environment.setattr(sys.modules["superset.viz"], "get_since_until", print)
+    with pytest.raises(RuntimeError, match=r"superset\.viz"):
+        start(None)
+    environment.delitem(sys.modules, "superset.viz")
+    with pytest.raises(RuntimeError, match=r"superset\.viz"):
+        start(None)
+
+
+def test_a_backslash_in_a_literal_is_not_doubled(environment: pytest.MonkeyPatch) -> None:
+    config()
+    assert sys.modules["duckdb_engine"].Dialect._backslash_escapes is False

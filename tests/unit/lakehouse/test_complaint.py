@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from lakehouse.business_calendar import day_of
 from lakehouse.complaint import (
     CATEGORIES,
     LANDED_SCHEMA,
@@ -277,7 +278,11 @@ def test_invented_complaints_are_seeded_and_lie_in_their_days() -> None:
     assert first != list(fake(400, 8, days=30, end_date=end))
     assert len({complaint.feedback_id for complaint in first}) == 400
     assert {complaint.category for complaint in first} == set(CATEGORIES)
-    days = {complaint.occurred_at_utc.date() for complaint in first if complaint.occurred_at_utc}
+    days = {
+        day_of(complaint.occurred_at_utc, "America/Toronto")
+        for complaint in first
+        if complaint.occurred_at_utc
+    }
     assert min(days) >= end - timedelta(days=29)
     assert max(days) <= end
 
