@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from dashboard.figures import charts, mart_rows
+from lakehouse.business_calendar import last
 from lakehouse.duck import connect_published
 from lakehouse.versions import Versions
 
@@ -73,6 +74,43 @@ def ask(page: Page, question: str) -> Locator:
     return page.locator(".answer").last
 
 
+def open_filters(page: Page) -> None:
+    """Show the filters that the bar had no room for."""
+    more = frame(page).get_by_text("More filters")
+    if more.count():
+        more.click()
+
+
+def choose(page: Page, title: str, value: str) -> None:
+    """Choose one value in the dashboard's filter of this title; it takes effect by ``apply``."""
+    named = frame(page).locator(".ant-form-item").filter(has_text=re.compile(f"^{title}"))
+    field = named.locator('[data-test="form-item-value"] .ant-select input')
+    if not field.count():
+        open_filters(page)
+    field.first.click(force=True)
+    field.first.fill(value)
+    option = frame(page).locator(".ant-select-item-option:visible")
+    option.filter(has_text=value).first.click()
+    page.keyboard.press("Escape")
+
+
+def choose_last(page: Page, unit: str) -> None:
+    """Choose "Last week", say, in the date filter."""
+    open_filters(page)
+    frame(page).get_by_text("No filter", exact=True).first.click()
+    popover = frame(page).locator(".time-range-popover")
+    popover.locator(".ant-select").first.click()
+    option = frame(page).locator(".ant-select-item-option:visible")
+    option.filter(has_text=re.compile("^Last$")).click()
+    popover.get_by_text(f"Last {unit}", exact=True).click()
+    popover.get_by_role("button", name="Apply").click()
+    page.keyboard.press("Escape")
+
+
+def apply(page: Page) -> None:
+    frame(page).locator('[data-test="filter-bar__apply-button"]').click()
+
+
 def test_all_four_tabs_show_the_published_figures(
     watched: Watched, marts: duckdb.DuckDBPyConnection
 ) -> None:
@@ -120,12 +158,8 @@ def test_a_customer_filter_narrows_tiles_and_chat_but_never_complaints(
     everyone = one(marts, "select count(*) from fct_customers")
     expect(tile(page, "Customers")).to_have_text(f"{everyone:,}")
 
-    field = frame(page).locator('[data-test="form-item-value"] .ant-select input').first
-    field.click(force=True)
-    field.fill(label)
-    frame(page).locator(".ant-select-item-option").filter(has_text=label).first.click()
-    page.keyboard.press("Escape")
-    frame(page).locator('[data-test="filter-bar__apply-button"]').click()
+    choose(page, "Customer", label)
+    apply(page)
 
     expect(page.locator("#scope")).to_contain_text(label.split(" · ")[0])
     expect(tile(page, "Customers")).to_have_text("1")
@@ -141,6 +175,44 @@ def test_a_customer_filter_narrows_tiles_and_chat_but_never_complaints(
     show(page, "Complaints (anonymous)")
     complaints = one(marts, "select count(*) from fct_complaints")
     expect(tile(page, "Complaints")).to_have_text(f"{complaints:,}")
+
+
+def test_last_week_is_the_same_week_in_filter_tile_and_chat(
+    watched: Watched, marts: duckdb.DuckDBPyConnection, site: Site
+) -> None:
+    page = watched.page
+    last_day = Versions(site.settings.home).require_current().last_business_day
+    week = last("week", last_day)
+    show(page, "ATM activity")
+    expect(tile(page, "Transactions")).to_be_visible()
+    choose_last(page, "week")
+    apply(page)
+    expect(page.locator("#scope")).to_have_text(f"{week.first} – {week.last}")
+    chart = next(chart for chart in charts() if chart.key == "transactions")
+    count = mart_rows(marts, chart, "analyst", {}, week)[()]
+    assert count
+    expect(tile(page, "Transactions")).to_have_text(f"{count:,.0f}")
+    for question in (chart.question, "How many transactions were there last week?"):
+        expect(ask(page, question).locator(".sentence")).to_contain_text(f"{count:,.0f}")
+    before = last("week", week.first)
+    answer = ask(page, f"How many transactions from {before.first} to {before.last}?")
+    expect(answer.locator(".sentence")).to_contain_text("no day is in both")
+    expect(answer.get_by_role("button", name="Ask without the dashboard’s filters")).to_be_visible()
+
+
+def test_no_score_is_the_same_customers_on_the_tile_and_in_the_chat(
+    watched: Watched, marts: duckdb.DuckDBPyConnection
+) -> None:
+    page = watched.page
+    count = one(marts, "select count(*) from fct_customers where credit_band is null")
+    assert count
+    expect(tile(page, "Customers")).to_be_visible()
+    choose(page, "Credit band", "No score")
+    apply(page)
+    expect(page.locator("#scope")).to_have_text("No score")
+    expect(tile(page, "Customers")).to_have_text(f"{count:,}")
+    answer = ask(page, "How many customers are there?")
+    expect(answer.locator(".sentence")).to_contain_text(f"{count:,} customers")
 
 
 def test_a_suggested_question_is_answered(watched: Watched) -> None:
