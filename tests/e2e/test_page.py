@@ -183,19 +183,19 @@ def test_last_week_is_the_same_week_in_filter_tile_and_chat(
     page = watched.page
     last_day = Versions(site.settings.home).require_current().last_business_day
     week = last("week", last_day)
-    show(page, "ATM activity")
-    expect(tile(page, "Transactions")).to_be_visible()
+    show(page, "Complaints (anonymous)")
+    expect(tile(page, "Complaints")).to_be_visible()
     choose_last(page, "week")
     apply(page)
     expect(page.locator("#scope")).to_have_text(f"{week.first} – {week.last}")
-    chart = next(chart for chart in charts() if chart.key == "transactions")
+    chart = next(chart for chart in charts() if chart.key == "complaints")
     count = mart_rows(marts, chart, "analyst", {}, week)[()]
     assert count
-    expect(tile(page, "Transactions")).to_have_text(f"{count:,.0f}")
-    for question in (chart.question, "How many transactions were there last week?"):
-        expect(ask(page, question).locator(".sentence")).to_contain_text(f"{count:,.0f}")
+    expect(tile(page, "Complaints")).to_have_text(f"{count:,.0f}")
+    for question in (chart.question, "How many complaints were there last week?"):
+        expect(ask(page, question).locator(".sentence")).to_contain_text(f"{count:,.0f} complaint")
     before = last("week", week.first)
-    answer = ask(page, f"How many transactions from {before.first} to {before.last}?")
+    answer = ask(page, f"How many complaints from {before.first} to {before.last}?")
     expect(answer.locator(".sentence")).to_contain_text("no day is in both")
     expect(answer.get_by_role("button", name="Ask without the dashboard’s filters")).to_be_visible()
 
