@@ -124,13 +124,23 @@ class NoDays(QueryObjectValidationError, ValueError):
     """A date range that is no range of days. Chart and filter show the message."""
 
 
-def days_of_the_bank(time_range=None, since=None, until=None, *_shifts, **_others):
+def days_of_the_bank(
+    time_range=None,
+    since=None,
+    until=None,
+    time_shift=None,
+    relative_start=None,  # noqa: ARG001 - as Superset calls it
+    relative_end=None,  # noqa: ARG001 - likewise
+    instant_time_comparison_range=None,
+):
     """Superset's ``get_since_until`` by the bank's calendar.
 
     Ranges count from the published data's last business day, not from this machine's clock, and
     the last day counts: Superset leaves out the moment at which its range ends, so that is the
     midnight after it.
     """
+    if time_shift or instant_time_comparison_range:
+        raise NoDays("Dates: a range can't be compared with a shifted one here.")
     words = time_range or (f"{since or ''} : {until or ''}" if since or until else "")
     manifest = json.loads((HOME / "published.json").read_text())
     try:

@@ -4,7 +4,8 @@ Read patterns:
 
 * one complaint: ``GetItem`` by ``feedback_id``;
 * a category's complaints of a day, by time: ``Query`` the index ``by_category_and_day`` once for
-  each of its shards, ``category_day = "ATM Issue#2026-11-24#0"`` to ``#3``.
+  each of its shards, ``category_day = "ATM Issue#2026-11-24#0"`` to ``#3``. That day is of UTC, as
+  the times beside it; figures are made from the marts, by the bank's days.
 
 The table's key is spread evenly by itself. The index would have four hot keys on a busy day, one a
 category, hence the day and the shard in its key. A complaint of unknown time stands in no day, so

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from dashboard.figures import charts, mart_rows
+from lakehouse.business_calendar import last
 from lakehouse.duck import connect_published
 from lakehouse.versions import Versions
 
@@ -89,16 +90,6 @@ def tile(page: Page, title: str) -> Locator:
     return holder.filter(has=heading).locator(".header-line").first
 
 
-def choose_customer(page: Page, label: str) -> None:
-    """Set the dashboard's customer filter."""
-    field = frame(page).locator('[data-test="form-item-value"] .ant-select input').first
-    field.click(force=True)
-    field.fill(label)
-    frame(page).locator(".ant-select-item-option").filter(has_text=label).first.click()
-    page.keyboard.press("Escape")
-    frame(page).locator('[data-test="filter-bar__apply-button"]').click()
-
-
 def ask(page: Page, question: str) -> Locator:
     """Ask, and wait for the answer; the newest answer's element."""
     before = page.locator(".answer").count()
@@ -106,6 +97,43 @@ def ask(page: Page, question: str) -> Locator:
     page.keyboard.press("Enter")
     expect(page.locator(".answer")).to_have_count(before + 1)
     return page.locator(".answer").last
+
+
+def open_filters(page: Page) -> None:
+    """Show the filters that the bar had no room for."""
+    more = frame(page).get_by_text("More filters")
+    if more.count():
+        more.click()
+
+
+def choose(page: Page, title: str, value: str) -> None:
+    """Choose one value in the dashboard's filter of this title; it takes effect by ``apply``."""
+    named = frame(page).locator(".ant-form-item").filter(has_text=re.compile(f"^{title}"))
+    field = named.locator('[data-test="form-item-value"] .ant-select input')
+    if not field.count():
+        open_filters(page)
+    field.first.click(force=True)
+    field.first.fill(value)
+    option = frame(page).locator(".ant-select-item-option:visible")
+    option.filter(has_text=value).first.click()
+    page.keyboard.press("Escape")
+
+
+def choose_last(page: Page, unit: str) -> None:
+    """Choose "Last week", say, in the date filter."""
+    open_filters(page)
+    frame(page).get_by_text("No filter", exact=True).first.click()
+    popover = frame(page).locator(".time-range-popover")
+    popover.locator(".ant-select").first.click()
+    option = frame(page).locator(".ant-select-item-option:visible")
+    option.filter(has_text=re.compile("^Last$")).click()
+    popover.get_by_text(f"Last {unit}", exact=True).click()
+    popover.get_by_role("button", name="Apply").click()
+    page.keyboard.press("Escape")
+
+
+def apply(page: Page) -> None:
+    frame(page).locator('[data-test="filter-bar__apply-button"]').click()
 
 
 def test_all_four_tabs_show_the_published_figures(
@@ -155,7 +183,9 @@ def test_a_customer_filter_narrows_tiles_and_chat_but_never_complaints(
     everyone = one(marts, "select count(*) from fct_customers")
     expect(tile(page, "Customers")).to_have_text(f"{everyone:,}")
 
-    choose_customer(page, label)
+    choose(page, "Customer", label)
+    apply(page)
+
     expect(page.locator("#scope")).to_contain_text(label.split(" · ")[0])
     expect(tile(page, "Customers")).to_have_text("1")
     answer = ask(page, "How many loans are there?")
@@ -182,7 +212,8 @@ def test_an_open_page_moves_to_each_newly_published_version_as_one(
     ).fetchall()[0]
     first = site_version(site)
     show(page, "Loans")
-    choose_customer(page, label)
+    choose(page, "Customer", label)
+    apply(page)
     expect(tile(page, "Amount lent")).to_have_text(f"${total:,.0f}")
     expect(ask(page, "What is the total loan amount?")).to_contain_text(f"{total:,.2f}")
     expect(page.locator(".of-other")).to_have_count(0)
@@ -251,6 +282,44 @@ def test_a_page_of_another_user_starts_from_scratch(watched: Watched) -> None:
     page.unroute_all(behavior="ignoreErrors")
     # A dashboard that is left while it draws tries to keep its colours, which no guest may.
     watched.troubles[:] = [found for found in watched.troubles if "403" not in found]
+
+
+def test_last_week_is_the_same_week_in_filter_tile_and_chat(
+    watched: Watched, marts: duckdb.DuckDBPyConnection, site: Site
+) -> None:
+    page = watched.page
+    last_day = Versions(site.settings.home).require_current().last_business_day
+    week = last("week", last_day)
+    show(page, "Complaints (anonymous)")
+    expect(tile(page, "Complaints")).to_be_visible()
+    choose_last(page, "week")
+    apply(page)
+    expect(page.locator("#scope")).to_have_text(f"{week.first} – {week.last}")
+    chart = next(chart for chart in charts() if chart.key == "complaints")
+    count = mart_rows(marts, chart, "analyst", {}, week)[()]
+    assert count
+    expect(tile(page, "Complaints")).to_have_text(f"{count:,.0f}")
+    for question in (chart.question, "How many complaints were there last week?"):
+        expect(ask(page, question).locator(".sentence")).to_contain_text(f"{count:,.0f} complaint")
+    before = last("week", week.first)
+    answer = ask(page, f"How many complaints from {before.first} to {before.last}?")
+    expect(answer.locator(".sentence")).to_contain_text("no day is in both")
+    expect(answer.get_by_role("button", name="Ask without the dashboard’s filters")).to_be_visible()
+
+
+def test_no_score_is_the_same_customers_on_the_tile_and_in_the_chat(
+    watched: Watched, marts: duckdb.DuckDBPyConnection
+) -> None:
+    page = watched.page
+    count = one(marts, "select count(*) from fct_customers where credit_band is null")
+    assert count
+    expect(tile(page, "Customers")).to_be_visible()
+    choose(page, "Credit band", "No score")
+    apply(page)
+    expect(page.locator("#scope")).to_have_text("No score")
+    expect(tile(page, "Customers")).to_have_text(f"{count:,}")
+    answer = ask(page, "How many customers are there?")
+    expect(answer.locator(".sentence")).to_contain_text(f"{count:,} customers")
 
 
 def test_a_suggested_question_is_answered(watched: Watched) -> None:

@@ -132,3 +132,16 @@ def test_days_do_not_narrow_what_has_no_date_and_the_answer_says_so(say: Say) ->
 def test_a_scope_that_is_off_is_wrong_usage(raw: Any) -> None:
     with pytest.raises(UsageError):
         read_scope(raw)
+
+
+def test_a_filter_on_customers_outside_the_entitlement_opens_nothing(say: Say, users: None) -> None:
+    answer = say("How many customers are there?", user="few", customers=[1, 8])
+    assert (answer["rows"], answer["scope"]["customers"]) == ([[1]], [1])
+    answer = say("How many customers are there?", user="few", customers=[8])
+    assert (answer["rows"], answer["scope"]["customers"]) == ([[0]], [])
+    assert "together leave no customer" in answer["answer"]
+    # Without the right to see them, they are refused as customers who don't exist.
+    answer = say("total loans of customer 8", user="few", customers=[8])
+    assert answer["status"] == "refused"
+    assert "among those you may see" in answer["answer"]
+    assert "Victor" not in str(answer)

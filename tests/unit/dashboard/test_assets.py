@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 import uuid
+import zipfile
 
 import duckdb
 import pytest
 import yaml
 
+import lakehouse.filters
+from chat.plan import Scope
 from dashboard.figures import METRICS, PROVINCES, charts
 from dashboard.load import ASSETS, bundle, native_filters, read_assets
+from lakehouse.filters import NO_SCORE
 from lakehouse.settings import REPOSITORY
 
 NAMES = uuid.uuid5(uuid.NAMESPACE_DNS, "discover.dashboard")
@@ -155,3 +160,33 @@ def test_the_map_knows_every_province_that_a_city_can_lie_in() -> None:
 def test_the_bundle_is_the_same_bytes_each_time() -> None:
     assert bundle() == bundle()
     assert (ASSETS / "metadata.yaml").exists()
+
+
+def test_the_filters_are_those_that_are_declared_with_the_tabs_that_they_narrow() -> None:
+    assert "native_filter_configuration" not in DASHBOARD["metadata"]
+    tabs = {name: native["scope"]["rootPath"] for name, native in FILTERS.items()}
+    of_customers = ["TAB-location", "TAB-loans", "TAB-atm"]
+    assert tabs == {
+        "customer": of_customers,
+        "city": of_customers,
+        "credit_band": of_customers,
+        "loan_type": ["TAB-loans"],
+        "date": ["TAB-atm", "TAB-complaints"],
+    }
+    with zipfile.ZipFile(io.BytesIO(bundle())) as archive:
+        name = "assets/dashboards/customer_insights.yaml"
+        imported = yaml.safe_load(archive.read(name))
+    assert imported["metadata"]["native_filter_configuration"] == native_filters()
+
+
+def test_every_filter_sets_fields_of_the_chats_scope_and_all_of_them() -> None:
+    fields = [field for declared in lakehouse.filters.FILTERS for field in declared.fields]
+    assert sorted(fields) == sorted(Scope.model_fields)
+
+
+def test_no_score_has_one_name_in_the_datasets_and_in_the_chat() -> None:
+    wanted = f"'{NO_SCORE}'"
+    semantic = REPOSITORY / "dbt_project" / "models" / "marts" / "_semantic_models.yml"
+    assert semantic.read_text().count(f"coalesce(credit_band, {wanted})") == 2
+    for name in ("customers", "loans", "atm_transactions", "credit_bands"):
+        assert wanted in DATASETS[name]["sql"], name

@@ -259,6 +259,8 @@ def test_a_range_that_has_no_days_is_refused_in_words(
         read("2026-11-02 : 2026-11-05")
     with pytest.raises(ValueError, match="choose Last"):
         read("Last 3 hours")
+    with pytest.raises(ValueError, match="shifted"):
+        read("Last week", time_shift="1 week")
 
 
 def test_it_refuses_to_start_where_a_reader_has_another_calendar(
