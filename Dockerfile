@@ -18,7 +18,8 @@ ENV PERSIST_STATE=1 STATE_DIR=/data/state \
     S3_PERSIST=1 S3_DATA_DIR=/data/s3 \
     SFTP_ENABLED=0 IOT_MTLS_ENABLED=0 \
     TMPDIR=/data LOG_LEVEL=WARNING
-CMD ["ministack"]
+COPY lakehouse/services/ministack_guard.py lakehouse/services/sigv4.py /opt/discover/
+CMD ["python", "-P", "/opt/discover/ministack_guard.py", "/opt/discover/sigv4.py"]
 
 FROM base AS superset
 COPY requirements/superset.txt /requirements/
