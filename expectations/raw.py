@@ -89,7 +89,7 @@ class _Raw:
             table,
             rows,
             {
-                **self._not_null("customer_id", "name", "email", "city"),
+                **self._not_null("customer_id"),
                 "customer_id is positive": self._between("customer_id", 1),
                 **self._row_count(batches),
             },
