@@ -96,7 +96,7 @@ class _Raw:
             landed=lambda: self._landed(batches),
         )
         self._unique(table, rows, "customer_id")
-        self._unique(table, rows, "email")
+        self._unique(table, rows.where("email IS NOT NULL"), "email")
 
     def credit_profiles(self) -> None:
         table = catalog.CREDIT_PROFILES

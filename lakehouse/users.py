@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse.duck import connect_published
 from lakehouse.errors import UsageError
 from lakehouse.settings import read_json
+from lakehouse.text import spellings_of
 
 GroupType = Literal["all", "customer", "city"]
 
@@ -99,6 +102,20 @@ def add_user(home: Path, user: str, customers: str) -> list[Grant]:
     temporary.chmod(0o600)
     temporary.replace(home / "users.json")
     return added
+
+
+def unknown_in(marts_file: Path, grants: Sequence[Grant]) -> list[str]:
+    """Customers and cities of grants that a version doesn't have, such as ``customer 99``."""
+    with connect_published(marts_file) as connection:
+        rows = connection.execute("SELECT customer_id, city FROM dim_customers").fetchall()
+    customers = {str(customer) for customer, _ in rows}
+    cities = list({city for _, city in rows if city is not None})
+    return [
+        f"{grant.group_type} {grant.group_value}"
+        for grant in grants
+        if (grant.group_type == "customer" and grant.group_value not in customers)
+        or (grant.group_type == "city" and not spellings_of(grant.group_value, cities))
+    ]
 
 
 def _list(file: Path, users: dict[str, Any], user: str) -> list[Any]:

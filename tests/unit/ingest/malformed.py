@@ -140,8 +140,8 @@ GROUPS = {
     ),
     "Text": (
         "Text lands exactly as delivered, whatever it looks like to a spreadsheet or a database; "
-        "nothing ever runs it. Without control characters, and not longer than in the bank. A name, "
-        "address or city that is empty or blank lands as NULL, because the bank allows it and the "
+        "nothing ever runs it. Without control characters, and not longer than in the bank. A "
+        "name, address or city that is empty or blank lands as NULL: the bank allows it, and the "
         "customer's loans and transactions count."
     ),
     "Repeated records": (
