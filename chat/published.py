@@ -105,12 +105,14 @@ class Published:
     def _name_column(self) -> tuple[str, str]:
         """The mart and the SQL of a name's key; older versions have none stored."""
         mart = "dim_customers"
+        # In full, because a cursor forgets which database is current.
+        names = f"(SELECT customer_id, customer_name_key FROM marts.main.{mart})"
         stored = (
             "SELECT count(*) FROM duckdb_columns()"
             " WHERE (table_name, column_name) = ($mart, 'customer_name_key')"
         )
         if self.figure(stored, {"mart": mart}):
-            return f"(SELECT customer_id, customer_name_key FROM {mart})", "customer_name_key"
+            return names, "customer_name_key"
         return "", key_sql("customer_name")
 
     def _begins(self, past: Registry) -> date | None:
