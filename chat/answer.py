@@ -38,6 +38,7 @@ from lakehouse.catalog import DOCUMENTS_PREFIX
 from lakehouse.errors import UsageError
 from lakehouse.filters import NO_SCORE
 from lakehouse.settings import Settings
+from lakehouse.text import key, spellings_of
 from lakehouse.unknown_credit import not_counted, not_known
 from lakehouse.users import Grant, read_grants
 
@@ -56,6 +57,10 @@ class _Asker:
     entitled: Population
     scoped: Population
     scope: Scope
+    unknown: tuple[str, ...] = ()
+    """Values of the filters that the version doesn't have, such as ``city Atlantis``."""
+    nothing_known: bool = False
+    """Whether one of the filters has no value that the version has."""
 
 
 def ask(
@@ -106,6 +111,8 @@ def ask(
                 if not user
                 else "You may not see any customers, so no figures are shown."
             )
+        if asker.nothing_known:
+            raise _Refused(f"{_unknown(asker)} No figure can be narrowed to that.")
         earlier = _earlier(version, asker, history)
         understood = _understand(settings, version, asker, question, earlier, ledger)
         document |= _answered(version, asker, understood, document)
@@ -180,7 +187,8 @@ _NOBODY = "false"
 
 
 def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope: Scope) -> _Asker:
-    entitled = _entitled([grant for grant in grants if user and grant.user_name == user])
+    theirs = [grant for grant in grants if user and grant.user_name == user]
+    entitled = _entitled(version, theirs)
     if not entitled.everyone:
         sql = f"SELECT count(*) FROM {version.registry.customers} WHERE {entitled.predicate}"
         if not version.figure(sql, entitled.parameters):
@@ -196,34 +204,64 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
 
     if scope.customers is not None:
         narrow("customer_id = ANY($s_customers)", "s_customers", scope.customers)
+    unknown: list[str] = []
+    nothing_known = False
+
+    def known(kind: str, asked: Sequence[str], found: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        nonlocal nothing_known
+        missing = [name for name, spelled in zip(asked, found, strict=True) if not spelled]
+        unknown.extend(f"{kind} {name}" for name in missing)
+        nothing_known = nothing_known or (bool(asked) and len(missing) == len(asked))
+        return tuple(dict.fromkeys(value for spelled in found for value in spelled))
+
     if scope.cities is not None:
-        narrow("lower(city) = ANY($s_cities)", "s_cities", _lower(scope.cities))
+        spelled = [version.spellings_of(city) for city in scope.cities]
+        cities = known("city", scope.cities, spelled)
+        narrow("city = ANY($s_cities)", "s_cities", cities)
+        scope = scope.model_copy(update={"cities": cities or scope.cities})
     if scope.credit_bands is not None:
-        named = [bands.get(_band_name(band), band) for band in scope.credit_bands]
+        spelled = [
+            [bands[name]] if (name := _band_name(band)) in bands else []
+            for band in scope.credit_bands
+        ]
+        named = known("credit band", scope.credit_bands, spelled)
         narrow(f"coalesce(credit_band, '{NO_SCORE}') = ANY($s_bands)", "s_bands", named)
-        scope = scope.model_copy(update={"credit_bands": tuple(named)})
+        scope = scope.model_copy(update={"credit_bands": named or scope.credit_bands})
+    if scope.loan_types is not None:
+        kinds = _values(version, "loan_type")
+        spelled = [spellings_of(kind, kinds) for kind in scope.loan_types]
+        loan_types = known("loan type", scope.loan_types, spelled)
+        scope = scope.model_copy(update={"loan_types": loan_types or scope.loan_types})
     scoped = Population(
         everyone=not parts,
         predicate=" AND ".join(f"({part})" for part in parts),
         parameters=parameters,
-        loan_types=tuple(_lower(scope.loan_types)) if scope.loan_types is not None else None,
+        loan_types=scope.loan_types,
         start=scope.start,
         end=scope.end,
     )
-    return _Asker(entitled, scoped, scope)
+    return _Asker(entitled, scoped, scope, tuple(unknown), nothing_known)
 
 
-def _entitled(grants: Sequence[Grant]) -> Population:
+def _unknown(asker: _Asker) -> str:
+    """Names the filter's values that the version doesn't have; "" without any."""
+    if not asker.unknown:
+        return ""
+    return f"The published version has no {', no '.join(asker.unknown)}."
+
+
+def _entitled(version: Published, grants: Sequence[Grant]) -> Population:
     if any(grant.group_type == "all" for grant in grants):
         return Population(everyone=True)
     ids = [int(grant.group_value) for grant in grants if grant.group_type == "customer"]
-    cities = [grant.group_value for grant in grants if grant.group_type == "city"]
+    granted = [grant.group_value for grant in grants if grant.group_type == "city"]
+    cities = [city for name in granted for city in version.spellings_of(name)]
     if not ids and not cities:
         return Population(everyone=False, predicate=_NOBODY)
     return Population(
         everyone=False,
-        predicate="customer_id = ANY($e_customers) OR lower(city) = ANY($e_cities)",
-        parameters={"e_customers": ids, "e_cities": _lower(cities)},
+        predicate="customer_id = ANY($e_customers) OR city = ANY($e_cities)",
+        parameters={"e_customers": ids, "e_cities": cities},
     )
 
 
@@ -576,7 +614,7 @@ def _notes(
         notes.append("The dashboard's filters together leave no customer.")
     if outside := _outside_filter(asker, plan):
         notes.append(outside)
-    notes.append(wording.scope(asker.scope, scope, kinds))
+    notes += [_unknown(asker), wording.scope(asker.scope, scope, kinds)]
     return notes
 
 
@@ -733,11 +771,7 @@ def _values(version: Published, name: str) -> tuple[str, ...]:
 
 
 def _band_name(label: str) -> str:
-    return label.lstrip("0123456789–- ").strip().casefold() or label
-
-
-def _lower(values: Sequence[str]) -> list[str]:
-    return [value.lower() for value in values]
+    return key(label.lstrip("0123456789–- ")) or label
 
 
 def _listed(values: Sequence[str] | None) -> list[str] | None:

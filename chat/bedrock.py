@@ -18,6 +18,7 @@ from chat.question import Understood
 from chat.registry import Registry, describe
 from lakehouse.errors import ServiceUnavailable
 from lakehouse.settings import Settings
+from lakehouse.text import key
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -122,7 +123,7 @@ def _tool(
             # The model may mend a misspelt value; it gets the same words as a person would.
             return {"refused": str(error)}
     if name == "find_customers":
-        found = people([str(given.get("name", "")).casefold()], False)
+        found = people([key(str(given.get("name", "")))], False)
         matches = [person for persons in found.values() for person in persons]
         talk.people += matches
         return {"customers": [{"id": p.customer_id, "label": p.label} for p in matches]}

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from chat.dates import BadDate, Period, find
 from chat.items import Item, Items, not_understood
 from chat.plan import NotCovered, Unclear
-from chat.registry import Lexicon
+from chat.registry import Lexicon, PhraseKind
 from chat.words import amount, as_written, normal, words
+from lakehouse.text import key
 
 LONGEST = 1_000
-NAME_WORDS = 5
+NAME_WORDS = 8
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Person:
 
 
 FindPeople = Callable[[Sequence[str], bool], dict[str, list[Person]]]
-"""Names (lower case, no accents) → customers. With True, single words are parts of a name."""
+"""Keys of names → customers. With True, single words are parts of a name."""
 
 
 @dataclass
@@ -48,11 +50,21 @@ class Phrases:
     """Whether it asks for nothing but a profile of the customers it names."""
 
 
-_IDS = re.compile(
-    r"\b(?:customer|client)s?\s*(?:number|no\.?|ids?|nr\.?)?\s*#?\s*(\d+"
-    r"(?:\s*(?:,\s*and|,|and|&|or)\s*#?\d+)*)\b"
-    r"(?:'s|')?(?!\s*(?:or more|or less|loan|deposit|withdraw|trans|cit|province))"
+_NUMBERS = (
+    r"\s*(?:number|no\.?|ids?|nr\.?)?\s*#?\s*"
+    r"\d++(?:\s*(?:,\s*and|,|and|or)\s*#?\d++)*+(?![\w%]|\.\d)"
 )
+_BOUND = (
+    r"(?!\s*(?:or (?:more|less|fewer|higher|lower|above|below)|and (?:above|below|up|over)|\+))"
+)
+_THINGS = r"\s*(?:loan|deposit|withdraw|trans|cit|province)"
+# "customer 12's loans" and "customer 12 loans" are one customer's; "customers 12 loans" may be
+# those of customer 12, or customers who have twelve.
+_IDS = re.compile(
+    rf"\b(?:customer|client)(?:s?{_NUMBERS}'s?(?!\w)|{_NUMBERS}{_BOUND}"
+    rf"|s{_NUMBERS}{_BOUND}(?!{_THINGS}))"
+)
+_IDS_OR_COUNT = re.compile(rf"\b(?:customer|client)s{_NUMBERS}(?={_THINGS})")
 _HASH = re.compile(r"#\s?(\d+)\b(?:'s)?")
 _LEAD = re.compile(r"^\s*(?:and|what about|how about|also|now|then|same|ok|okay|but|only|just)\b")
 _NOW = re.compile(r"\b(?:now|currently|at present)\b")
@@ -114,21 +126,28 @@ class _Reader:
         """Customers by number and by full name; the text without them."""
         for pattern in (_IDS, _HASH):
             for found in pattern.finditer(text):
-                self.said.ids += [int(number) for number in re.findall(r"\d+", found[1])]
+                self.said.ids += [int(number) for number in re.findall(r"\d+", found[0])]
             text = pattern.sub(" ", text)
-        raw = [word.strip(' ,.?!:;"()') for word in text.split()]
-        grams = {
-            " ".join(raw[start : start + length]).removesuffix("'s").removesuffix("'")
-            for length in range(2, NAME_WORDS + 1)
-            for start in range(len(raw) - length + 1)
-        }
-        matches = self.find_people(sorted(grams), False) if grams else {}
+        if counted := _IDS_OR_COUNT.search(text):
+            raise Unclear(
+                f"Does “{counted[0]}” mean one customer, or customers who have so many? For one"
+                " customer, ask for example for “customer 12's loan total”."
+            )
+        names = _names(text)
+        matches = self.find_people(names, False) if names else {}
         for name in sorted(matches, key=len, reverse=True):
-            shorter = re.sub(rf"(?<!\w){re.escape(name)}(?:'s|')?(?!\w)", " ", text)
-            if shorter != text:
-                self._take_person(name, matches[name])
-            text = shorter
+            said = re.compile(rf"(?<![\w-]){re.escape(name)}(?P<of>'s|')?(?![\w'-])")
+            place = said.search(text)
+            if place is None or (self._is_phrase(name) and not _is_person(text, place)):
+                continue
+            self._take_person(name, matches[name])
+            text = said.sub(" ", text)
         return text
+
+    def _is_phrase(self, name: str) -> bool:
+        """Whether a name is a phrase of the vocabulary too, such as a city."""
+        tokens = words(name)
+        return bool(tokens) and self.lexicon.match(tokens, 0)[0] == len(tokens)
 
     def _take_person(self, name: str, found: list[Person]) -> None:
         if len(found) > 1:
@@ -140,20 +159,26 @@ class _Reader:
 
     def _take_parts_of_names(self) -> None:
         unknown = [item for item in self.said.items if item.kind == "UNKNOWN"]
-        if not unknown:
+        if not unknown or self.said.people:
+            # Next to a full name, a word that nobody knows may well belong to that name.
             return
         names = {item: item.text.removesuffix("'s").removesuffix("'") for item in unknown}
         matches = self.find_people(sorted(set(names.values())), True)
-        for item, name in names.items():
-            if found := matches.get(name):
-                self._take_person(name, found)
-                self.said.items.remove(item)
+        for run in _neighbours(self.said.items):
+            # Words next to each other are one name: "Wendy Hart" is neither Wendy nor Hart.
+            each = [matches.get(names[item], []) for item in run]
+            if found := [person for person in each[0] if all(person in other for other in each)]:
+                self._take_person(" ".join(names[item] for item in run), found)
+                for item in run:
+                    self.said.items.remove(item)
 
     def _tag(self, text: str) -> Iterator[Item]:
-        tokens, raw = words(text), as_written(text)
-        at = 0
+        tokens, raw, plain = words(text), as_written(text), normal(text)
+        at = read_to = 0
         while at < len(tokens):
             length, meanings = self.lexicon.match(tokens, at)
+            meanings, read_to = _cities_as_spelled(meanings, plain, read_to)
+            length = length if meanings else 0
             if not length:
                 number = amount(tokens[at])
                 yield Item("UNKNOWN" if number is None else "NUM", number, raw[at])
@@ -165,6 +190,68 @@ class _Reader:
             if meanings:
                 first, *rest = sorted(meanings, key=lambda meaning: _importance(meaning[0]))
                 yield Item(first[0], first[1], written, tuple(rest))
+
+
+def _cities_as_spelled(
+    meanings: Sequence[tuple[PhraseKind, Any]], plain: str, read_to: int
+) -> tuple[list[tuple[PhraseKind, Any]], int]:
+    """Of the cities that some words may mean the one that the text spells, and where it ends.
+
+    Words have lost their punctuation, and that is what tells St. John from St. John's. Where nobody
+    is spelled so, the only city with the same letters is meant: "St Johns".
+    """
+    cities = [found for found in meanings if found[0] == "VALUE" and found[1][0] == "city"]
+    if not cities:
+        return list(meanings), read_to
+    others = [found for found in meanings if found not in cities]
+    places = []
+    for found in cities:
+        spelled = key(str(found[1][1][0]))
+        of = r"(?:(?<!\bin )(?<!\bfrom )(?<!\bat )" + re.escape(spelled) + r"'s?)"
+        said = re.compile(rf"(?<![\w'])(?:{of}|{re.escape(spelled)})(?![\w'])")
+        if place := said.search(plain, read_to):
+            places.append((place.start(), -len(spelled), place.end(), found))
+    if places:
+        *_, end, best = min(places, key=lambda place: place[:2])
+        return [best, *others], end
+    letters = f" {_letters(plain)} "
+    loose = [found for found in cities if f" {_letters(key(str(found[1][1][0])))} " in letters]
+    return (loose if len(loose) == 1 else []) + others, read_to
+
+
+def _letters(plain: str) -> str:
+    """A key's letters and digits, without its punctuation."""
+    return " ".join(re.sub(r"[^\w\s-]", "", plain).replace("-", " ").split())
+
+
+def _names(text: str) -> list[str]:
+    """All runs of words that could be a full name, as the text has them."""
+    raw = [word.strip(',?!:;"()') for word in text.split()]
+    names: set[str] = set()
+    for length in range(2, NAME_WORDS + 1):
+        for start in range(len(raw) - length + 1):
+            name = " ".join(raw[start : start + length])
+            for written in (name, name.removesuffix("'s"), name.removesuffix("'"), name.strip("'")):
+                names |= {written, written.removesuffix(".")}
+    return sorted(names)
+
+
+def _is_person(text: str, found: re.Match[str]) -> bool:
+    """Whether a name that is a phrase of the vocabulary too is said of a person here."""
+    return bool(found["of"] or re.search(r"\b(?:customer|client)\s$", text[: found.start()]))
+
+
+def _neighbours(items: Items) -> list[list[Item]]:
+    """The unknown words, in runs that nothing known divides."""
+    runs: list[list[Item]] = []
+    before = None
+    for item in items:
+        if item.kind == "UNKNOWN" and before is not None and before.kind == "UNKNOWN":
+            runs[-1].append(item)
+        elif item.kind == "UNKNOWN":
+            runs.append([item])
+        before = item
+    return runs
 
 
 def _who(items: Items) -> None:

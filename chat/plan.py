@@ -30,6 +30,7 @@ from chat.registry import (
     Registry,
 )
 from lakehouse.filters import NO_SCORE
+from lakehouse.text import spellings_of
 from lakehouse.unknown_credit import NOT_KNOWN
 
 Comparison = Literal["=", ">", ">=", "<", "<="]
@@ -668,12 +669,12 @@ def _filter(registry: Registry, metric: Metric, found: Filter) -> Filter:
         return found
     if dimension.kind == "date" or found.op not in ("in", "not in"):
         raise NotCovered(f"{dimension.label} can't be compared")
-    spelled = {value.casefold(): value for value in dimension.values}
-    values = []
+    values: list[str] = []
     for value in found.values:
-        if str(value).casefold() not in spelled:
+        spelled = spellings_of(str(value), dimension.values)
+        if not spelled:
             raise NotCovered(f"there is no {dimension.label} {str(value)[:60]!r}")
-        values.append(spelled[str(value).casefold()])
+        values += spelled
     return found.model_copy(update={"values": tuple(values)})
 
 

@@ -20,6 +20,7 @@ from chat.registry import LISTED_VALUES, RANGE, Registry, listed, read
 from lakehouse import business_calendar
 from lakehouse.duck import connect_published
 from lakehouse.errors import DiscoverError
+from lakehouse.text import key_sql, spellings_of
 from lakehouse.versions import Manifest, Versions
 
 _opened: dict[tuple[Path, str], Published] = {}
@@ -49,6 +50,8 @@ class Published:
             past = replace(past, begins=self._begins(past), through=through)
             self.registry = replace(self.registry, past=past)
         self.parser = Parser(self.registry)
+        self._cities: list[str] | None = None
+        self._names, self._name_key = self._name_column()
         self.today = manifest.last_business_day
 
     def rows(self, query: Query) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -66,20 +69,51 @@ class Published:
     def people(
         self, names: Sequence[str], parts: bool, predicate: str, parameters: Mapping[str, Any]
     ) -> dict[str, list[Person]]:
-        """Customers whom ``predicate`` lets through, by full name or by one word of it."""
-        spelled = "lower(strip_accents(replace(customer_name, '’', '''')))"
-        key = f"unnest(string_split({spelled}, ' '))" if parts else spelled
+        """Customers whom ``predicate`` lets through, by the key of a full name or of a word of it.
+
+        A name that nobody has as it was typed is found without its full stops too.
+        """
+        name = f"unnest(string_split({self._name_key}, ' '))" if parts else self._name_key
         sql = (
-            f"SELECT DISTINCT name, customer_id, customer_label FROM (SELECT {key} AS name,"
+            f"SELECT DISTINCT name, customer_id, customer_label FROM (SELECT {name} AS name,"
             f" customer_id, customer_label FROM {self.registry.customers}"
+            f"{f' JOIN {self._names} USING (customer_id)' if self._names else ''}"
             f"{' WHERE ' + predicate if predicate else ''}) WHERE name = ANY($names)"
-            " ORDER BY customer_id"
+            " OR replace(name, '.', '') = ANY($plain_names) ORDER BY customer_id"
         )
-        found: dict[str, list[Person]] = {}
-        rows = self.rows(Query(sql, {**parameters, "names": list(names)}))[1]
-        for name, customer_id, label in rows:
-            found.setdefault(name, []).append(Person(customer_id, label))
-        return found
+        plain = {asked: asked.replace(".", "") for asked in names}
+        given = {**parameters, "names": list(names), "plain_names": list(plain.values())}
+        exact: dict[str, list[Person]] = {}
+        loose: dict[str, list[Person]] = {}
+        for found, customer_id, label in self.rows(Query(sql, given))[1]:
+            person = Person(customer_id, label)
+            exact.setdefault(found, []).append(person)
+            loose.setdefault(found.replace(".", ""), []).append(person)
+        people = {asked: exact.get(asked) or loose.get(plain[asked]) for asked in names}
+        return {asked: found for asked, found in people.items() if found}
+
+    def spellings_of(self, city: str) -> list[str]:
+        """The cities of customers that ``city`` means: none, or one.
+
+        In a version of before cities had one spelling there may be more.
+        """
+        if self._cities is None:
+            sql = f"SELECT DISTINCT city FROM {self.registry.customers} WHERE city IS NOT NULL"
+            self._cities = [row[0] for row in self.rows(Query(f"{sql} ORDER BY city", {}))[1]]
+        return spellings_of(city, self._cities)
+
+    def _name_column(self) -> tuple[str, str]:
+        """The mart and the SQL of a name's key; older versions have none stored."""
+        mart = "dim_customers"
+        # In full, because a cursor forgets which database is current.
+        names = f"(SELECT customer_id, customer_name_key FROM marts.main.{mart})"
+        stored = (
+            "SELECT count(*) FROM duckdb_columns()"
+            " WHERE (table_name, column_name) = ($mart, 'customer_name_key')"
+        )
+        if self.figure(stored, {"mart": mart}):
+            return names, "customer_name_key"
+        return "", key_sql("customer_name")
 
     def _begins(self, past: Registry) -> date | None:
         """The first day of the history."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -18,22 +17,12 @@ from chat.registry import (
     PhraseKind,
     Registry,
 )
+from lakehouse.text import key
 
 
 def normal(text: str) -> str:
-    """Lower case without accents, with plain quotes and dashes."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    plain = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
-    for fancy, simple in (
-        ("’", "'"),
-        ("‘", "'"),
-        ("`", "'"),
-        ("—", " "),
-        ("−", "-"),
-        ("&", " and "),
-    ):
-        plain = plain.replace(fancy, simple)
-    return plain.casefold()
+    """The key by which names and cities are compared; "&" and a dash between clauses are words."""
+    return key(text.replace("—", " ").replace("&", " and "))
 
 
 def words(text: str) -> list[str]:
@@ -239,8 +228,8 @@ def lexicon(registry: Registry) -> Lexicon:
         label = metric.label if " with " not in metric.label else metric.name.replace("_", " ")
         own = {label, metric.name.replace("_", " "), *metric.synonyms}
         own |= set(METRIC_WORDS.get(metric.name, ()))
-        for key in {tuple(words(phrase)) for phrase in own} - taken:
-            found.add(key, "METRIC", metric.name)
+        for own_words in {tuple(words(phrase)) for phrase in own} - taken:
+            found.add(own_words, "METRIC", metric.name)
     for dimension in registry.dimensions.values():
         _add_dimension(found, dimension)
     categories = registry.dimensions.get("category")
@@ -258,8 +247,8 @@ def _add_dimension(found: Lexicon, dimension: Dimension) -> None:
     if dimension.kind == "date":
         return
     phrases = {dimension.label, dimension.name.replace("_", " ")}
-    for key in {tuple(words(p)) for p in phrases | set(DIMENSION_WORDS.get(dimension.name, ()))}:
-        found.add(key, "DIM", dimension.name)
+    for phrase in {tuple(words(p)) for p in phrases | set(DIMENSION_WORDS.get(dimension.name, ()))}:
+        found.add(phrase, "DIM", dimension.name)
     if dimension.kind != "category":
         return
     synonyms = VALUE_WORDS.get(dimension.name, {})
@@ -270,5 +259,5 @@ def _add_dimension(found: Lexicon, dimension: Dimension) -> None:
             phrases = {f"{value} record", f"{value} credit record", f"record {value}"}
         if banded := re.match(r"\d+\s*[–-]\s*\d+\s+(.+)", value):
             phrases.add(banded[1])
-        for key in {tuple(words(phrase)) for phrase in phrases}:
-            found.add(key, "VALUE", (dimension.name, (value,)))
+        for phrase in {tuple(words(phrase)) for phrase in phrases}:
+            found.add(phrase, "VALUE", (dimension.name, (value,)))

@@ -233,7 +233,7 @@ def may_see(table: str) -> str:
     return (
         f"exists ({granted} and (e.group_type = 'all'"
         " or (e.group_type = 'customer' and e.group_value = cast(f.customer_id as varchar))"
-        " or (e.group_type = 'city' and lower(e.group_value) = (select lower(d.city)"
+        " or (e.group_type = 'city' and e.group_value = (select d.city"
         " from dim_customers as d where d.customer_id = f.customer_id))))"
     )
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Mapping
 
 from dashboard.client import Refused, Superset, as_account
 from dashboard.load import Loaded
-from lakehouse.errors import UsageError
 from lakehouse.settings import Settings
+from lakehouse.users import require_user_name
 
 CUSTOMER_DATASETS = ("customers", "loans", "atm_transactions")
 ANONYMOUS_DATASETS = ("complaints", "credit_bands")
-_USER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,100}")
 
 
 def row_rules(user: str) -> dict[str, str]:
@@ -27,15 +25,14 @@ def row_rules(user: str) -> dict[str, str]:
         UsageError: the name holds anything but letters, digits and ``. _ - @``.
 
     """
-    if not _USER_NAME.fullmatch(user):
-        raise UsageError("user name can't be used", "use letters, digits and . _ - @")
+    require_user_name(user)
     granted = f"select 1 from main.entitlements as e where e.user_name = '{user}'"
     everyone = f"exists ({granted} and e.group_type = 'all')"
     theirs = (
         "customer_id in (select c.customer_id from main.dim_customers as c"
         " inner join main.entitlements as e"
         " on (e.group_type = 'customer' and e.group_value = cast(c.customer_id as varchar))"
-        " or (e.group_type = 'city' and lower(e.group_value) = lower(c.city))"
+        " or (e.group_type = 'city' and e.group_value = c.city)"
         f" where e.user_name = '{user}')"
     )
     return {

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discover import orphans
+from discover import cities, orphans
 from discover.publish import (
     Built,
     built_folder,
@@ -302,6 +302,7 @@ class _Run:
             marts_file = self.versions.marts_file(self.report.run_id)
             self._require(check_marts(self.settings, marts_file), stage)
             self._count_orphans(self.report.run_id)
+            self.report.warnings += cities.warnings(marts_file)
             latest = latest_day(self.settings.timezone)
             if late := count_after(marts_file, latest):
                 self.report.warnings.append(

@@ -14,7 +14,7 @@ import duckdb
 from expectations.figures import Figure, judge, measure
 from expectations.freshness import ages, falls_back
 from expectations.report import CheckReport
-from lakehouse import catalog, landing
+from lakehouse import catalog, landing, text
 from lakehouse.business_calendar import latest_day, today
 from lakehouse.duck import attach_published, connect_lake
 from lakehouse.settings import Settings
@@ -69,9 +69,17 @@ def figures_of(
         _differing(
             "customers that differ from core banking",
             "dim_customers",
-            "SELECT customer_id, trim(both ' ' from name), trim(both ' ' from city)"
-            f" FROM {customers}",
-            "SELECT customer_id, customer_name, city FROM dim_customers",
+            f"SELECT customer_id, nullif({text.key_sql('name')}, ''),"
+            f" nullif({text.key_sql('city')}, '') FROM {customers}",
+            f"SELECT customer_id, {text.key_sql('customer_name')}, {text.key_sql('city')}"
+            " FROM dim_customers",
+        ),
+        _counted(
+            "customers of a city that is spelled in several ways",
+            "dim_customers",
+            f"FROM dim_customers WHERE {text.key_sql('city')} IN"
+            f" (SELECT {text.key_sql('city')} FROM dim_customers"
+            " GROUP BY 1 HAVING count(DISTINCT city) > 1)",
         ),
         _key("fct_customers"),
         _differing(

@@ -89,14 +89,14 @@ class _Raw:
             table,
             rows,
             {
-                **self._not_null("customer_id", "name", "email", "city"),
+                **self._not_null("customer_id"),
                 "customer_id is positive": self._between("customer_id", 1),
                 **self._row_count(batches),
             },
             landed=lambda: self._landed(batches),
         )
         self._unique(table, rows, "customer_id")
-        self._unique(table, rows, "email")
+        self._unique(table, rows.where("email IS NOT NULL"), "email")
 
     def credit_profiles(self) -> None:
         table = catalog.CREDIT_PROFILES

@@ -66,7 +66,7 @@ _ATM: dict[str, Callable[[Fields], bytes]] = {
 }
 _CORE_BANKING: dict[str, Callable[[Fields], bytes]] = {
     "customer_id with a leading zero": _field(0, lambda v: f"0{v}"),
-    "empty name": _field(1, lambda _: ""),
+    "control character in a name": _field(1, lambda v: f"{v}\a"),
     "no e-mail address": _field(2, lambda v: v.replace("@", " at ")),
     "city too long": _field(3, lambda v: v * 51),
     "missing field": _cut,

@@ -160,7 +160,8 @@ class CsvStage:
             found += _take_out(
                 self.stage,
                 f"SELECT file, line, min(line) OVER same AS first, count(*) OVER same AS nth"
-                f" FROM staged WINDOW same AS (PARTITION BY t_{name}) QUALIFY nth > 1",
+                f" FROM staged WHERE t_{name} IS NOT NULL"
+                f" WINDOW same AS (PARTITION BY t_{name}) QUALIFY nth > 1",
                 field=name,
                 reason="given in several records that differ",
             )

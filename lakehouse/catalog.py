@@ -61,6 +61,7 @@ RAW_TABLES = (CUSTOMERS, CREDIT_PROFILES, LOANS, TRANSACTIONS, COMPLAINTS)
 
 MART_KEYS = {
     "dim_customers": ("customer_id",),
+    "dim_city_spellings": ("city_spelling",),
     "fct_customers": ("customer_id",),
     "fct_loans": ("customer_id", "loan_number"),
     "fct_atm_transactions": ("transaction_id",),

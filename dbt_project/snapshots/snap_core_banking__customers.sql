@@ -5,7 +5,7 @@
 
 select
     customer_id,
-    city,
+    city_spelling as city,
     ingested_at_utc as known_since_utc
 
 from {{ ref('stg_core_banking__customers') }}

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from discover.context import settings
-from lakehouse.console import out, print_json
+from lakehouse.console import out, print_json, progress
 from lakehouse.errors import UsageError
+from lakehouse.users import Grant, add_user, read_grants, unknown_in
+from lakehouse.versions import Versions
 
 chat_commands = typer.Typer(no_args_is_help=True, help="Ask the published version.")
 users_commands = typer.Typer(no_args_is_help=True, help="Who may see which customers.")
@@ -134,26 +136,38 @@ def users_add(
     json_: Json = False,
 ) -> None:
     """Say which customers a user may see; replaces what was said before."""
-    from lakehouse.users import add_user
-
-    add_user(settings().home, name, customers)
-    users_list(json_)
+    current = settings()
+    grants = add_user(current.home, name, customers)
+    versions = Versions(current.home)
+    published = versions.current()
+    unknown = unknown_in(versions.marts_file(published.run_id), grants) if published else []
+    groups = [_group(grant) for grant in grants]
+    if json_:
+        print_json([{"user": name, "customers": groups, "unknown": unknown}])
+        return
+    out.print(f"{name}: {', '.join(groups)}", markup=False)
+    if unknown:
+        progress.print(
+            f"the published version has no {', no '.join(unknown)}: the grant holds once it does",
+            markup=False,
+        )
 
 
 @users_commands.command("list")
 def users_list(json_: Json = False) -> None:
     """Show who may see which customers."""
-    from lakehouse.users import read_grants
-
     users: dict[str, list[str]] = {}
     for grant in read_grants(settings().home):
-        group = "all" if grant.group_type == "all" else f"{grant.group_type}:{grant.group_value}"
-        users.setdefault(grant.user_name, []).append(group)
+        users.setdefault(grant.user_name, []).append(_group(grant))
     if json_:
         print_json([{"user": user, "customers": groups} for user, groups in users.items()])
         return
     for user, groups in users.items():
         out.print(f"{user}: {', '.join(groups)}", markup=False)
+
+
+def _group(grant: Grant) -> str:
+    return "all" if grant.group_type == "all" else f"{grant.group_type}:{grant.group_value}"
 
 
 def _show(document: Mapping[str, Any]) -> None:

@@ -119,13 +119,12 @@ def money(name: str) -> Column:
     )
 
 
-def text(name: str, longest: int) -> Column:
-    """Text of 1 to ``longest`` characters, kept as delivered."""
+def optional_text(name: str, longest: int) -> Column:
+    """Text of up to ``longest`` characters, kept as delivered; NULL where only blanks are given."""
     return Column(
         name,
-        name,
+        f"CASE WHEN regexp_matches({name}, '[^\\s\\p{{Z}}\\p{{C}}]') THEN {name} END",
         (
-            Rule(rf"regexp_matches({name}, '[^\s\p{{Z}}\p{{C}}]')", "empty"),
             Rule(f"length({name}) <= {longest}", f"longer than {longest} characters"),
             Rule(
                 rf"NOT regexp_matches({name}, '[\x00-\x1f\x7f\x{{80}}-\x{{9f}}]')",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest.flat_table import LINEAGE, FlatTable
-from ingest.sources.contract import Column, CsvContract, Rule, text, whole_number, with_lineage
+from ingest.sources.contract import (
+    Column,
+    CsvContract,
+    Rule,
+    optional_text,
+    whole_number,
+    with_lineage,
+)
 from lakehouse.catalog import CUSTOMERS
 
 if TYPE_CHECKING:
@@ -15,24 +22,26 @@ if TYPE_CHECKING:
 NAME = "core_banking"
 SNAPSHOT = True
 
-_email = text("email", 100)
+_email = optional_text("email", 100)
 
 CONTRACT = CsvContract(
     columns=(
         whole_number("customer_id"),
-        text("name", 100),
+        # Only the id is required, as in the bank's own table: a customer without a name, an address
+        # or a city has loans and transactions like everyone else.
+        optional_text("name", 100),
         Column(
             "email",
             _email.typed,
             (
                 *_email.rules,
                 Rule(
-                    r"regexp_full_match(email, '[^@\s\p{Z}]+@[^@\s\p{Z}]+')",
+                    r"t_email IS NULL OR regexp_full_match(email, '[^@\s\p{Z}]+@[^@\s\p{Z}]+')",
                     "not an e-mail address",
                 ),
             ),
         ),
-        text("city", 50),
+        optional_text("city", 50),
     ),
     landed=(
         ("customer_id", "CAST(t_customer_id AS BIGINT)"),

@@ -50,6 +50,9 @@ DIFFERENT = {
     "upper": "of ß it is ẞ on DuckDB",
 }
 """Functions of both engines that don't mean the same."""
+_MEANT = {"both", "normalize"}
+"""What follows the parenthesis where such a function is meant: trim() that says which blanks, and
+regexp_replace() in `unaccented`, which DuckDB never gets."""
 
 _COUNTED_DIFFERENTLY = {"dow", "dayofweek", "day_of_week", "millisecond"}
 
@@ -135,7 +138,7 @@ def _written(tokens: list[Token], tree: exp.Expression) -> Iterator[str]:
             if is_name and before not in _GRAMMAR | _TYPES | relations:
                 if before not in trino_functions():
                     yield f"function {before} is unknown to Trino"
-                elif before in DIFFERENT and tokens[position + 1].text.lower() != "both":
+                elif before in DIFFERENT and tokens[position + 1].text.lower() not in _MEANT:
                     yield f"function {before}: {DIFFERENT[before]}"
         elif token.token_type is TokenType.R_PAREN:
             enclosing.pop()

@@ -15,6 +15,7 @@ import pytest
 from chat.answer import ask
 from chat.plan import Scope
 from lakehouse.settings import REPOSITORY, Settings, load
+from lakehouse.text import key_sql
 from lakehouse.versions import Manifest, Versions
 
 RUN_ID = "20261124T060000.000000Z"
@@ -155,7 +156,10 @@ def write_marts(file: Path) -> None:
                     *(total if known else None, moved),
                 ],
             )
-        marts.execute("CREATE TABLE dim_customers AS SELECT * FROM fct_customers")
+        marts.execute(
+            f"CREATE TABLE dim_customers AS SELECT *, {key_sql('customer_name')} AS"
+            " customer_name_key FROM fct_customers"
+        )
         marts.execute(
             "CREATE TABLE fct_loans (customer_id BIGINT, loan_number INTEGER, loan_type VARCHAR,"
             " amount DECIMAL(18, 2))"

@@ -6,9 +6,9 @@ customers as (
 
 ),
 
-city_locations as (
+cities as (
 
-    select * from {{ ref('city_locations') }}
+    select * from {{ ref('int_cities_spelled') }}
 
 ),
 
@@ -17,19 +17,18 @@ located as (
     select
         customers.customer_id,
         customers.customer_name,
-        customers.customer_name || ' · #' || cast(customers.customer_id as varchar)
-            as customer_label,
-        customers.city,
-        city_locations.province,
-        city_locations.latitude,
-        city_locations.longitude
+        customers.customer_name_key,
+        coalesce(customers.customer_name || ' · #', '#')
+        || cast(customers.customer_id as varchar) as customer_label,
+        cities.city,
+        cities.province,
+        cities.latitude,
+        cities.longitude
 
     from customers
 
-    left join city_locations
-        on
-            {{ city_key('customers.city') }}
-            = {{ city_key('city_locations.city') }}
+    left join cities
+        on customers.city_key = cities.city_key
 
 )
 

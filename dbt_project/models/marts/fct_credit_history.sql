@@ -1,11 +1,8 @@
 with
 
-customers as (
+stays as (
 
-    select * from {{ ref('snap_core_banking__customers') }}
-
-    -- What other code said of the same landing was corrected, not known.
-    where dbt_valid_to is null or dbt_valid_to > dbt_valid_from
+    select * from {{ ref('int_city_stays_merged') }}
 
 ),
 
@@ -14,12 +11,6 @@ credit_profiles as (
     select * from {{ ref('snap_credit_bureau__credit_profiles') }}
 
     where dbt_valid_to is null or dbt_valid_to > dbt_valid_from
-
-),
-
-city_locations as (
-
-    select * from {{ ref('city_locations') }}
 
 ),
 
@@ -34,33 +25,34 @@ overlapping as (
 
     select
         credit_profiles.*,
-        customers.city,
+        stays.city,
+        stays.province,
         case
-            when credit_profiles.dbt_valid_from > customers.dbt_valid_from
+            when credit_profiles.dbt_valid_from > stays.dbt_valid_from
                 then credit_profiles.dbt_valid_from
-            else customers.dbt_valid_from
+            else stays.dbt_valid_from
         end as valid_from_utc,
         case
-            when credit_profiles.dbt_valid_to <= customers.dbt_valid_to
+            when credit_profiles.dbt_valid_to <= stays.dbt_valid_to
                 then credit_profiles.dbt_valid_to
-            when credit_profiles.dbt_valid_to > customers.dbt_valid_to
-                then customers.dbt_valid_to
+            when credit_profiles.dbt_valid_to > stays.dbt_valid_to
+                then stays.dbt_valid_to
             -- One of them is open: the other one, or none, ends the range.
-            else coalesce(credit_profiles.dbt_valid_to, customers.dbt_valid_to)
+            else coalesce(credit_profiles.dbt_valid_to, stays.dbt_valid_to)
         end as valid_to_utc
 
     from credit_profiles
 
-    inner join customers
+    inner join stays
         on
-            credit_profiles.customer_id = customers.customer_id
+            credit_profiles.customer_id = stays.customer_id
             and (
-                customers.dbt_valid_to is null
-                or credit_profiles.dbt_valid_from < customers.dbt_valid_to
+                stays.dbt_valid_to is null
+                or credit_profiles.dbt_valid_from < stays.dbt_valid_to
             )
             and (
                 credit_profiles.dbt_valid_to is null
-                or credit_profiles.dbt_valid_to > customers.dbt_valid_from
+                or credit_profiles.dbt_valid_to > stays.dbt_valid_from
             )
 
 ),
@@ -91,14 +83,9 @@ final as (
         {% endfor %}
         ---------- where the customer lived then
         overlapping.city,
-        city_locations.province
+        overlapping.province
 
     from overlapping
-
-    left join city_locations
-        on
-            {{ city_key('overlapping.city') }}
-            = {{ city_key('city_locations.city') }}
 
     left join credit_bands
         on

@@ -140,7 +140,9 @@ GROUPS = {
     ),
     "Text": (
         "Text lands exactly as delivered, whatever it looks like to a spreadsheet or a database; "
-        "nothing ever runs it. Without control characters, and not longer than in the bank."
+        "nothing ever runs it. Without control characters, and not longer than in the bank. A "
+        "name, address or city that is empty or blank lands as NULL: the bank allows it, and the "
+        "customer's loans and transactions count."
     ),
     "Repeated records": (
         "An ATM row carries no id: equal rows in one file are two withdrawals, equal rows in two "
@@ -534,15 +536,20 @@ def customer_cases() -> Iterator[Case]:
             ("李小龙", "x@example.com", "Montréal"),
         ),
         ("blanks around", b"3, X ,x@example.com,Calgary \n", (" X ", "x@example.com", "Calgary ")),
+        ("no name", b"3,,x@example.com,Calgary\n", (None, "x@example.com", "Calgary")),
+        (
+            "name of no-break spaces",
+            "3,\u00a0,x@example.com,Calgary\n".encode(),
+            (None, "x@example.com", "Calgary"),
+        ),
+        ("no e-mail and no city", b"3,X,,\n", ("X", None, None)),
+        ("e-mail and city of blanks", b'3,X, ,"  "\n', ("X", None, None)),
     ):
         found = dict(zip(ONE_ROW, (3, *row), strict=True))
         yield Case(
             text, name, "core_banking", CUSTOMERS + ONE + line + TWO, (ONE_ROW, found, TWO_ROW)
         )
     for name, line, field, reason in (
-        ("no name", b"3,,x@example.com,Calgary\n", "name", "empty"),
-        ("name of blanks", b"3,  ,x@example.com,Calgary\n", "name", "empty"),
-        ("name of no-break spaces", "3,\u00a0,x@example.com,Calgary\n".encode(), "name", "empty"),
         ("name too long", b"3,%b,x@example.com,Calgary\n" % (b"x" * 101), "name", "longer"),
         ("control character", b"3,X\x07Y,x@example.com,Calgary\n", "name", "control"),
         ("no e-mail address", b"3,X,example.com,Calgary\n", "email", "not an e-mail"),
@@ -562,6 +569,16 @@ def customer_cases() -> Iterator[Case]:
         ((2, "city", "may be torn"), (3, "", "1 fields")),
     )
     repeated = "Repeated records"
+    yield Case(
+        repeated,
+        "two customers without an address",
+        "core_banking",
+        CUSTOMERS + b"1,X,,Calgary\n" + b"2,Y,,Calgary\n",
+        (
+            {"customer_id": 1, "name": "X", "email": None, "city": "Calgary"},
+            {"customer_id": 2, "name": "Y", "email": None, "city": "Calgary"},
+        ),
+    )
     other = b"1,Somebody Else,else@example.com,Regina\n"
     third = b"3,X,siobhan@example.com,Regina\n"
     differ = "given in several records that differ"
