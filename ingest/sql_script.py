@@ -14,6 +14,7 @@ import json
 import re
 import secrets
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +27,8 @@ from ingest.frame import read_lines
 from ingest.rejects import LISTED, FileRejected
 from ingest.sources.core_banking import CONTRACT
 from lakehouse.catalog import BANK_DATABASE, CUSTOMERS_TABLE
-from lakehouse.errors import InputRejected
-from lakehouse.scratch_postgres import ScratchPostgres, scratch_postgres
+from lakehouse.errors import DiscoverError, InputRejected
+from lakehouse.scratch_postgres import ROLE, ScratchPostgres, scratch_postgres
 
 DISK_LIMIT = 20 << 30
 """Bytes that a script may fill."""
@@ -96,7 +97,9 @@ class Outcome:
 
 
 @dataclass
-class _Problem:
+class Problem:
+    """An error that psql printed."""
+
     line: int
     state: str
     message: str
@@ -110,7 +113,7 @@ class _Problem:
 
 
 class _Refused(Exception):
-    def __init__(self, problem: _Problem, fix: str) -> None:
+    def __init__(self, problem: Problem, fix: str) -> None:
         super().__init__(str(problem))
         self.problem = problem
         self.fix = fix
@@ -137,10 +140,11 @@ def run_script(
             except _Refused as refused:
                 if refused.problem.state != _UNDEFINED_TABLE:
                     raise
-            except _NoTable:
-                pass
-        name = "table" if present is None else "table-with-rows"
-        return _attempt(script, folder / name, seconds, _Given(present))
+            except _NoTable as missing:
+                if not missing.at_all:
+                    raise
+        data = folder / ("table" if present is None else "table-with-rows")
+        return _attempt(script, data, seconds, _Given(present))
     except _Refused as refused:
         raise InputRejected(f"{name}, {refused}", refused.fix) from None
     except _NoTable as missing:
@@ -148,7 +152,11 @@ def run_script(
 
 
 class _NoTable(Exception):
-    """Afterwards there is no table that can be loaded; says why."""
+    """Afterwards there is no table that can be loaded; ``at_all``: there is none of this name."""
+
+    def __init__(self, reason: str, *, at_all: bool = False) -> None:
+        super().__init__(reason)
+        self.at_all = at_all
 
 
 @dataclass(frozen=True)
@@ -162,10 +170,13 @@ def _attempt(script: Path, data: Path, seconds: int, given: _Given | None) -> Ou
     with scratch_postgres(data) as postgres:
         before = _create_table(postgres, given) if given else b""
         not_run = _run(postgres, script, data, seconds)
-        notes = _look(postgres)
         rows = data.with_suffix(".csv")
-        _copy_out(postgres, rows)
-        made_by_script = postgres.run(_OID, settings=_SAFE) != before
+        try:
+            notes = _look(postgres)
+            _copy_out(postgres, rows)
+            made_by_script = postgres.run(_OID, settings=_SAFE) != before
+        except DiscoverError as error:
+            raise _NoTable(f"the table that the script leaves can't be read: {error}") from None
     return Outcome(rows, not_run, notes, made_by_script)
 
 
@@ -189,26 +200,17 @@ def _run(postgres: ScratchPostgres, script: Path, folder: Path, seconds: int) ->
     not_run: list[str] = []
     with script.open("rb") as stream, script.open("rb") as again:
         lines = enumerate(again, 1)
-        process = postgres.psql(
-            "--echo-errors",
-            "--set=VERBOSITY=verbose",
-            # A long result is not collected in memory.
-            "--set=FETCH_COUNT=1000",
-            f"--command=\\restrict {secrets.token_hex(16)}",
-            "--file=-",
-            settings=f"-c client_min_messages=error -c statement_timeout={seconds}s",
-            stdin=stream,
-        )
+        process = start_psql(postgres, stream, seconds)
         limits = _Limits(process.kill, folder, seconds)
         assert process.stderr
         try:
             with limits:
-                for problem in _problems(process.stderr):
-                    passed_over = _passed_over(problem, lines)
-                    if passed_over is None:
+                for problem in problems(process.stderr):
+                    what = passed_over(problem, lines)
+                    if what is None:
                         raise _Refused(problem, _fix(problem))
                     if len(not_run) < LISTED:
-                        not_run.append(passed_over)
+                        not_run.append(what)
                 process.wait()
         finally:
             process.kill()
@@ -222,9 +224,25 @@ def _run(postgres: ScratchPostgres, script: Path, folder: Path, seconds: int) ->
     return not_run
 
 
-def _problems(errors: IO[bytes]) -> Iterator[_Problem]:
+def start_psql(
+    postgres: ScratchPostgres, script: IO[bytes], seconds: int
+) -> subprocess.Popen[bytes]:
+    """Start psql on a script: restricted, and with everything in its errors."""
+    return postgres.psql(
+        "--echo-errors",
+        "--set=VERBOSITY=verbose",
+        # A long result is not collected in memory.
+        "--set=FETCH_COUNT=1000",
+        f"--command=\\restrict {secrets.token_hex(16)}",
+        "--file=-",
+        settings=f"-c client_min_messages=error -c statement_timeout={seconds}s",
+        stdin=script,
+    )
+
+
+def problems(errors: IO[bytes]) -> Iterator[Problem]:
     """What psql complained about, each as soon as the next line of its output begins."""
-    found: _Problem | None = None
+    found: Problem | None = None
     more_lines: int | None = None
     inner_line = 1
     # A statement can be as long as the script: only its beginning is kept.
@@ -240,7 +258,7 @@ def _problems(errors: IO[bytes]) -> Iterator[_Problem]:
             found, more_lines, inner_line = None, None, 1
             if match := _HEAD.match(piece):
                 message = piece[match.end() :].decode("utf-8", "replace").strip()
-                found = _Problem(int(match[1]), (match[2] or b"").decode(), message[:300])
+                found = Problem(int(match[1]), (match[2] or b"").decode(), message[:300])
         elif found and more_lines is not None:
             more_lines += piece.endswith(b"\n")
             if len(found.statement) < 10 * _SHOWN:
@@ -253,14 +271,14 @@ def _problems(errors: IO[bytes]) -> Iterator[_Problem]:
         yield _located(found, more_lines, inner_line)
 
 
-def _located(problem: _Problem, more_lines: int | None, inner_line: int) -> _Problem:
+def _located(problem: Problem, more_lines: int | None, inner_line: int) -> Problem:
     """The problem with its own line: psql names the one on which the statement ends."""
     if more_lines is not None and not problem.copied:
         problem.first_line = max(1, problem.line - more_lines + inner_line - 1)
     return problem
 
 
-def _passed_over(problem: _Problem, lines: Iterator[tuple[int, bytes]]) -> str | None:
+def passed_over(problem: Problem, lines: Iterator[tuple[int, bytes]]) -> str | None:
     """How to name it, if the load can go on; None if not."""
     if not problem.state and not problem.statement:
         text = next((text for number, text in lines if number == problem.line), b"").rstrip()
@@ -281,7 +299,7 @@ def _passed_over(problem: _Problem, lines: Iterator[tuple[int, bytes]]) -> str |
     return None
 
 
-def _fix(problem: _Problem) -> str:
+def _fix(problem: Problem) -> str:
     if problem.state:
         return "nothing was loaded; correct the script"
     return (
@@ -296,9 +314,12 @@ def _look(postgres: ScratchPostgres) -> list[str]:
     shape = postgres.run(shape_query(_TABLE), settings=_SAFE)
     if not shape.strip():
         instead = f", only {', '.join(others)}" if others else ""
-        raise _NoTable(f"the script leaves no table {_TABLE}{instead}")
+        raise _NoTable(f"the script leaves no table {_TABLE}{instead}", at_all=True)
     if wrong := fault(json.loads(shape), must_be_table=True):
         raise _NoTable(wrong)
+    # A dump may take the owner's own right away; the owner can give it back.
+    with contextlib.suppress(DiscoverError):
+        postgres.run(f"GRANT SELECT ON {_TABLE} TO {ROLE}", settings=_SAFE)
     if postgres.run(f"SELECT count(*) FROM {_TABLE}", settings=_SAFE).strip() == b"0":
         instead = f", but there is also {', '.join(others)}" if others else ""
         raise _NoTable(f"the script leaves no row in {_TABLE}{instead}")
