@@ -6,7 +6,9 @@ unnamed_records as (
 
     select count(*) as record_count
 
-    from {{ ref('stg_credit_bureau__unnamed_records') }}
+    from {{ ref('stg_credit_bureau__credit_profiles') }}
+
+    where customer_id is null
 
 ),
 

@@ -12,16 +12,6 @@ credit_profiles as (
 
 ),
 
-unnamed_records as (
-
-    select
-        count(*) as record_count,
-        max(ingested_at_utc) as ingested_at_utc
-
-    from {{ ref('stg_credit_bureau__unnamed_records') }}
-
-),
-
 loan_sums as (
 
     select * from {{ ref('int_loans_summed_to_customers') }}
@@ -33,12 +23,7 @@ joined as (
     select
         customers.customer_id,
 
-        {{
-            credit_record_status(
-                'credit_profiles.credit_record_status',
-                'unnamed_records.record_count'
-            )
-        }} as credit_record_status,
+        {{ credit_record_status() }} as credit_record_status,
         credit_profiles.credit_score,
         credit_profiles.delinquencies,
 
@@ -50,8 +35,7 @@ joined as (
         -- All rows of a full snapshot are of one landing, which also says that
         -- a customer is no longer named.
         coalesce(
-            max(credit_profiles.ingested_at_utc) over (),
-            unnamed_records.ingested_at_utc,
+            (select max(landed.ingested_at_utc) from credit_profiles as landed),
             customers.ingested_at_utc
         ) as known_since_utc
 
@@ -59,8 +43,6 @@ joined as (
 
     left join credit_profiles
         on customers.customer_id = credit_profiles.customer_id
-
-    cross join unnamed_records
 
     left join loan_sums
         on customers.customer_id = loan_sums.customer_id

@@ -12,14 +12,6 @@ credit_profiles as (
 
 ),
 
-unnamed_records as (
-
-    select count(*) as record_count
-
-    from {{ ref('stg_credit_bureau__unnamed_records') }}
-
-),
-
 loan_sums as (
 
     select * from {{ ref('int_loans_summed_to_customers') }}
@@ -35,6 +27,7 @@ transaction_sums as (
 named as (
 
     select customer_id from credit_profiles
+    where customer_id is not null
     union distinct
     select customer_id from loan_sums
     union distinct
@@ -47,12 +40,7 @@ joined as (
     select
         named.customer_id,
 
-        {{
-            credit_record_status(
-                'credit_profiles.credit_record_status',
-                'unnamed_records.record_count'
-            )
-        }} as credit_record_status,
+        {{ credit_record_status() }} as credit_record_status,
         loan_sums.loan_count,
         loan_sums.loan_total,
         coalesce(transaction_sums.atm_transaction_count, 0)
@@ -69,8 +57,6 @@ joined as (
 
     left join credit_profiles
         on named.customer_id = credit_profiles.customer_id
-
-    cross join unnamed_records
 
     left join loan_sums
         on named.customer_id = loan_sums.customer_id

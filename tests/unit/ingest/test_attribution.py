@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import assess
@@ -117,6 +117,7 @@ def test_a_record_that_leaves_a_doubt_names_nobody(text: str) -> None:
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_bytes_name_a_possible_customer_or_nobody(data: bytes) -> None:
     for raw in (data, b'{"customer_id": ' + data, data + GOOD.encode()):
         found = named_customer(raw)
@@ -124,6 +125,7 @@ def test_any_bytes_name_a_possible_customer_or_nobody(data: bytes) -> None:
 
 
 @given(st.integers(1, LARGEST_ID), st.integers(0, 90))
+@settings(deadline=None)
 def test_a_cut_record_names_its_own_customer_or_nobody(customer: int, length: int) -> None:
     assert named_customer(GOOD.replace("20", str(customer), 1)[:length].encode()) in (
         None,
@@ -175,8 +177,8 @@ def test_refused_records_that_name_nobody_leave_the_others_alone(tmp_path: Path)
 def test_a_report_says_whose_a_refused_record_is(tmp_path: Path) -> None:
     path = tmp_path / "credit.json"
     path.write_text(f"[{NAMES_20['NaN']}, null]")
-    settings = load(tmp_path, "local", bad_share_limit=1)
-    (file,) = land(settings, "credit_bureau", [str(path)], check=True).files
+    home = load(tmp_path, "local", bad_share_limit=1)
+    (file,) = land(home, "credit_bureau", [str(path)], check=True).files
     named, unnamed = (reject.to_json() for reject in file.rejects)
     assert named["customer_id"] == 20
     assert "customer_id" not in unnamed
@@ -229,6 +231,7 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values, min_size=1, max_size=5), st.booleans())
+@settings(max_examples=60, deadline=None)
 def test_any_json_is_landed_or_quarantined(
     tmp_path_factory: pytest.TempPathFactory, values: list[Any], in_array: bool
 ) -> None:

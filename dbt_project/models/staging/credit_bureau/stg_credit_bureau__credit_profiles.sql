@@ -22,8 +22,6 @@ ranked as (
 
     from source
 
-    where customer_id is not null
-
 ),
 
 renamed as (
