@@ -173,7 +173,7 @@ def scope(
         if found is not None and found["customers"] != "all" and found["customer_count"]:
             return f"This covers the {_count(found['customer_count'])} you may see."
         return ""
-    people = every or "customers" in (kinds or ())
+    people = (asked.customers, asked.cities, asked.credit_bands) != (None, None, None)
     count = f" ({_count(found['customer_count'])})" if found is not None and people else ""
     return (
         f"Narrowed by the dashboard's filters to {'; '.join(parts)}{count};"

@@ -106,10 +106,12 @@ def bundle() -> bytes:
     return buffer.getvalue()
 
 
+@cache
 def _with_filters(dashboard: bytes) -> bytes:
-    asset = yaml.safe_load(dashboard)
+    # The page asks for the bundle's fingerprint with each request.
+    asset = yaml.load(dashboard, yaml.CSafeLoader)
     asset["metadata"]["native_filter_configuration"] = native_filters()
-    return yaml.safe_dump(asset, allow_unicode=True, sort_keys=False).encode()
+    return yaml.dump(asset, Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False).encode()
 
 
 def native_filters() -> list[dict[str, Any]]:

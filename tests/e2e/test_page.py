@@ -319,7 +319,7 @@ def test_no_score_is_the_same_customers_on_the_tile_and_in_the_chat(
     expect(page.locator("#scope")).to_have_text("No score")
     expect(tile(page, "Customers")).to_have_text(f"{count:,}")
     answer = ask(page, "How many customers are there?")
-    expect(answer.locator(".sentence")).to_contain_text(f"{count:,} customers")
+    expect(answer.locator(".sentence")).to_contain_text(f"Customers: {count:,} customer")
 
 
 def test_a_suggested_question_is_answered(watched: Watched) -> None:
