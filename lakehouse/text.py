@@ -17,9 +17,9 @@ from lakehouse.settings import REPOSITORY
 MACROS = REPOSITORY / "dbt_project" / "macros"
 
 
-def key_sql(expression: str) -> str:
-    """DuckDB's SQL for the key of a text."""
-    return _template().replace(_PLACE, expression)
+def key_sql(expression: str, engine: str = "duckdb") -> str:
+    """The SQL for the key of a text; ``default`` is the SQL of Trino and Athena."""
+    return _template(engine).replace(_PLACE, expression)
 
 
 def key(text: str) -> str:
@@ -64,12 +64,12 @@ def _engine() -> duckdb.DuckDBPyConnection:
 
 
 @cache
-def _template() -> str:
+def _template(engine: str) -> str:
     from jinja2 import Environment
 
     # Of the two files only the macros are wanted; dbt's own functions are never called.
     jinja = Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701
     engines = jinja.from_string((MACROS / "engines" / "unaccented.sql").read_text("utf-8"))
-    jinja.globals["unaccented"] = engines.module.duckdb__unaccented  # type: ignore[attr-defined]
+    jinja.globals["unaccented"] = getattr(engines.module, f"{engine}__unaccented")
     macro = jinja.from_string((MACROS / "text_key.sql").read_text("utf-8"))
     return str(macro.module.text_key(_PLACE))  # type: ignore[attr-defined]

@@ -351,8 +351,11 @@ FAULTS = {
         "unique_dim_customers_customer_id",
         "unique_dim_customers_customer_label",
     },
-    "UPDATE dim_customers SET customer_name = NULL WHERE customer_id = 3": {
-        "not_null_dim_customers_customer_name"
+    "UPDATE dim_customers SET customer_label = NULL WHERE customer_id = 3": {
+        "not_null_dim_customers_customer_label"
+    },
+    "UPDATE dim_customers SET city = 'TORONTO' WHERE customer_id = 1": {
+        "assert_every_city_has_one_spelling"
     },
     "ALTER TABLE dim_customers ADD COLUMN contact_email varchar": {"assert_no_email_after_staging"},
     "UPDATE fct_customers SET loan_count = 0, loan_total = 0"

@@ -66,7 +66,11 @@ def test_metrics_users_and_explain(command: Any, bank_home: Path) -> None:
     assert found["examples"]
     try:
         (users,) = command("users", "add", "ana", "--customers", "city:Calgary", "--json")
-        assert {"user": "ana", "customers": ["city:Calgary"]} in users
+        assert users == [{"user": "ana", "customers": ["city:Calgary"], "unknown": []}]
+        (users,) = command("users", "add", "bo", "--customers", "3,99", "--json")
+        assert users == [
+            {"user": "bo", "customers": ["customer:3", "customer:99"], "unknown": ["customer 99"]}
+        ]
         (answer,) = command("chat", "ask", "How many customers?", "--as", "ana", "--json")
         assert answer["rows"] == [[2]]
     finally:

@@ -46,7 +46,7 @@ insert into fct_complaints values
     ('x', 'ATM Issue', 'It kept my card.', '2026-10-31'), ('y', 'Card Issue', 'Declined.', null);
 create table entitlements (user_name varchar, group_type varchar, group_value varchar);
 insert into entitlements values
-    ('analyst', 'all', '*'), ('calgary', 'city', 'calgary'), ('third', 'customer', '3');
+    ('analyst', 'all', '*'), ('calgary', 'city', 'Calgary'), ('third', 'customer', '3');
 """
 
 
