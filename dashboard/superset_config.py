@@ -283,6 +283,8 @@ TALISMAN_CONFIG = {
     "session_cookie_secure": PAGE_URL.startswith("https"),
 }
 TALISMAN_DEV_CONFIG = TALISMAN_CONFIG
+# No other origin reads anything here; the default lets a map's tile server do so.
+ENABLE_CORS = False
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = PAGE_URL.startswith("https")
 RATELIMIT_STORAGE_URI = "memory://"
