@@ -163,9 +163,17 @@ TALISMAN_CONFIG = {
     "force_https": PAGE_URL.startswith("https"),
     "session_cookie_secure": PAGE_URL.startswith("https"),
 }
+DEFAULT_HTTP_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 TALISMAN_DEV_CONFIG = TALISMAN_CONFIG
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = PAGE_URL.startswith("https")
+# Superset limits nothing unless it is told to.
+RATELIMIT_ENABLED = True
+AUTH_RATE_LIMITED = True
+AUTH_RATE_LIMIT = "10 per minute"
 RATELIMIT_STORAGE_URI = "memory://"
 # The dashboard asks for one option list a filter and one figure a chart, all at once.
 RATELIMIT_APPLICATION = "200 per second"
@@ -228,3 +236,63 @@ EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
         "colors": ["#e8f1fa", "#b5d3ee", "#7eb3e0", "#3f8dcd", "#0b63b0", "#083f74"],
     }
 ]
+
+
+# --- Logins and exports ------------------------------------------------------------------------
+
+
+def FLASK_APP_MUTATOR(app):  # noqa: N802 - as Superset calls it
+    """Close what Superset's own settings leave open: logins by the API, formulas in exports."""
+    _limit_api_logins(app)
+    _keep_formulas_out_of_exports()
+
+
+def _limit_api_logins(app):
+    """AUTH_RATE_LIMIT covers the login form only. Failed logins count, by account."""
+    from flask import abort, request
+    from limits import parse, storage, strategies
+
+    window = strategies.FixedWindowRateLimiter(storage.MemoryStorage())
+    limit = parse(AUTH_RATE_LIMIT)
+
+    def account():
+        if request.path.rstrip("/") != "/api/v1/security/login":
+            return None
+        sent = request.get_json(silent=True)
+        name = sent.get("username") if isinstance(sent, dict) else None
+        return request.remote_addr or "", str(name)[:100]
+
+    @app.before_request
+    def refuse():
+        who = account()
+        if who and not window.test(limit, *who):
+            abort(429)
+
+    @app.after_request
+    def count(response):
+        who = account()
+        if who and response.status_code == 401:
+            window.hit(limit, *who)
+        return response
+
+
+def _keep_formulas_out_of_exports():
+    """Superset's rules miss a leading tab or carriage return, and array formulas in Excel."""
+    from superset.utils import csv, excel
+
+    escape, quote = csv.escape_value, excel.quote_formulas
+
+    def escape_value(value):
+        return f"'{value}" if value.startswith(("\t", "\r")) else escape(value)
+
+    def quote_formulas(frame):
+        frame = quote(frame)
+        for name in frame.select_dtypes(include="object").columns:
+            frame[name] = frame[name].map(
+                lambda cell: (
+                    f"'{cell}" if isinstance(cell, str) and cell[:1] in ("\t", "\r", "{") else cell
+                )
+            )
+        return frame
+
+    csv.escape_value, excel.quote_formulas = escape_value, quote_formulas
