@@ -248,7 +248,7 @@ def FLASK_APP_MUTATOR(app):  # noqa: N802 - as Superset calls it
 
 
 def _limit_api_logins(app):
-    """AUTH_RATE_LIMIT covers the login form only. Failed logins count, by account."""
+    """Count failed logins by the API, and all by the form, by account."""
     from flask import abort, request
     from limits import parse, storage, strategies
 
@@ -256,22 +256,26 @@ def _limit_api_logins(app):
     limit = parse(AUTH_RATE_LIMIT)
 
     def account():
-        if request.path.rstrip("/") != "/api/v1/security/login":
+        path = request.path.rstrip("/")
+        if request.method != "POST" or path not in ("/login", "/api/v1/security/login"):
             return None
-        sent = request.get_json(silent=True)
-        name = sent.get("username") if isinstance(sent, dict) else None
+        sent = request.form if path == "/login" else request.get_json(silent=True)
+        name = sent.get("username") if hasattr(sent, "get") else None
         return request.remote_addr or "", str(name)[:100]
 
-    @app.before_request
     def refuse():
         who = account()
         if who and not window.test(limit, *who):
             abort(429)
 
+    # Before the check of CSRF tokens, which answers with a redirect too.
+    app.before_request_funcs.setdefault(None, []).insert(0, refuse)
+
     @app.after_request
     def count(response):
         who = account()
-        if who and response.status_code == 401:
+        # The form answers a wrong password with a redirect, as it does a right one.
+        if who and response.status_code in (302, 401):
             window.hit(limit, *who)
         return response
 
