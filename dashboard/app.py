@@ -16,6 +16,7 @@ from dashboard.load import loaded
 from lakehouse.business_calendar import NoPeriod, days_of_range
 from lakehouse.errors import DiscoverError
 from lakehouse.settings import Settings, load
+from lakehouse.users import read_grants
 from lakehouse.versions import Versions
 
 PAGE = Path(__file__).parent / "page"
@@ -62,6 +63,7 @@ def router(settings: Settings) -> APIRouter:
         manifest = Versions(settings.home).current()
         return {
             "user": settings.user,
+            "granted": any(g.user_name == settings.user for g in read_grants(settings.home)),
             "timezone": settings.timezone,
             "version": manifest
             and {
@@ -117,7 +119,9 @@ def router(settings: Settings) -> APIRouter:
     def _mint(version: str | None = None) -> str:
         at_hand = current(settings)
         now = loaded(at_hand)
-        if now is None or not settings.user:
+        if not settings.user:
+            raise HTTPException(503, "the page was started for nobody — set DISCOVER_USER")
+        if now is None:
             raise HTTPException(503, "no dashboard is loaded — run: discover dashboard up")
         try:
             return tokens(at_hand).mint(settings.user, now, version or "")

@@ -282,11 +282,19 @@ TALISMAN_CONFIG = {
     "force_https": PAGE_URL.startswith("https"),
     "session_cookie_secure": PAGE_URL.startswith("https"),
 }
+DEFAULT_HTTP_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 TALISMAN_DEV_CONFIG = TALISMAN_CONFIG
 # No other origin reads anything here; the default lets a map's tile server do so.
 ENABLE_CORS = False
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = PAGE_URL.startswith("https")
+# Superset limits nothing unless it is told to.
+RATELIMIT_ENABLED = True
+AUTH_RATE_LIMITED = True
+AUTH_RATE_LIMIT = "10 per minute"
 RATELIMIT_STORAGE_URI = "memory://"
 # The dashboard asks for one option list a filter and one figure a chart, all at once.
 RATELIMIT_APPLICATION = "200 per second"
@@ -349,3 +357,67 @@ EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
         "colors": ["#e8f1fa", "#b5d3ee", "#7eb3e0", "#3f8dcd", "#0b63b0", "#083f74"],
     }
 ]
+
+
+# --- Logins and exports ------------------------------------------------------------------------
+
+
+def FLASK_APP_MUTATOR(app):  # noqa: N802 - as Superset calls it
+    """Close what Superset's own settings leave open: logins by the API, formulas in exports."""
+    _limit_api_logins(app)
+    _keep_formulas_out_of_exports()
+
+
+def _limit_api_logins(app):
+    """Count failed logins by the API, and all by the form, by account."""
+    from flask import abort, request
+    from limits import parse, storage, strategies
+
+    window = strategies.FixedWindowRateLimiter(storage.MemoryStorage())
+    limit = parse(AUTH_RATE_LIMIT)
+
+    def account():
+        path = request.path.rstrip("/")
+        if request.method != "POST" or path not in ("/login", "/api/v1/security/login"):
+            return None
+        sent = request.form if path == "/login" else request.get_json(silent=True)
+        name = sent.get("username") if hasattr(sent, "get") else None
+        return request.remote_addr or "", str(name)[:100]
+
+    def refuse():
+        who = account()
+        if who and not window.test(limit, *who):
+            abort(429)
+
+    # Before the check of CSRF tokens, which answers with a redirect too.
+    app.before_request_funcs.setdefault(None, []).insert(0, refuse)
+
+    @app.after_request
+    def count(response):
+        who = account()
+        # The form answers a wrong password with a redirect, as it does a right one.
+        if who and response.status_code in (302, 401):
+            window.hit(limit, *who)
+        return response
+
+
+def _keep_formulas_out_of_exports():
+    """Superset's rules miss a leading tab or carriage return, and array formulas in Excel."""
+    from superset.utils import csv, excel
+
+    escape, quote = csv.escape_value, excel.quote_formulas
+
+    def escape_value(value):
+        return f"'{value}" if value.startswith(("\t", "\r")) else escape(value)
+
+    def quote_formulas(frame):
+        frame = quote(frame)
+        for name in frame.select_dtypes(include="object").columns:
+            frame[name] = frame[name].map(
+                lambda cell: (
+                    f"'{cell}" if isinstance(cell, str) and cell[:1] in ("\t", "\r", "{") else cell
+                )
+            )
+        return frame
+
+    csv.escape_value, excel.quote_formulas = escape_value, quote_formulas

@@ -58,7 +58,7 @@ async function keepUp() {
 }
 
 function placeOf(about) {
-  return JSON.stringify([about?.version?.run_id, about?.dashboard]);
+  return JSON.stringify([about?.version?.run_id, about?.dashboard, about?.granted]);
 }
 
 /** Say of each answer whether its figures are of the version that the page shows. */
@@ -88,6 +88,10 @@ async function embed(about) {
   frame = null;
   if (!about.version) return fail("Nothing is published yet. Run: discover refresh");
   if (!about.dashboard) return fail("No dashboard is loaded. Run: discover dashboard up");
+  if (!about.granted) {
+    const who = about.user || "nobody";
+    return fail(`No customers may be shown to ${who}. Run: discover users add ${about.user || "NAME"} --customers …`);
+  }
   // Its own element: where this attempt fails, it must not empty the one that follows.
   const mount = make("div", "mount");
   byId("dashboard").replaceChildren(mount);

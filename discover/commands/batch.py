@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -391,8 +391,8 @@ def sql_command(
         print_json({"columns": columns, "rows": printable})
     elif as_csv:
         writer = csv.writer(sys.stdout)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(map(_no_formula, columns))
+        writer.writerows(map(_no_formula, row) for row in rows)
     else:
         table = Table(*map(escape, columns))
         for row in rows:
@@ -419,6 +419,17 @@ def _ended_at_once() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _no_formula(value: object) -> object:
+    """A cell that no spreadsheet runs: text that begins like a formula gets an apostrophe.
+
+    Numbers are no text: a negative one stays as it is.
+    """
+    if isinstance(value, int | float | Decimal | date | datetime | None):
+        return value
+    text = str(value)
+    return f"'{text}" if text.lstrip(" \n").startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _on_a_terminal(value: object) -> str:

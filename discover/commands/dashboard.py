@@ -12,6 +12,7 @@ from discover.context import settings
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
+from lakehouse.users import read_grants
 from lakehouse.versions import Versions
 
 _NAMED = 5
@@ -92,8 +93,19 @@ def start(current: Settings) -> Settings:
         from lakehouse import services
 
         services.up(current.home, ["page", "superset"])
-        return settings()
+        current = settings()
+    say_if_nothing_is_shown(current)
     return current
+
+
+def say_if_nothing_is_shown(current: Settings) -> None:
+    """Warn where the page's user may see no customers: it has no rows then."""
+    user = current.user or "nobody"
+    if not any(grant.user_name == user for grant in read_grants(current.home)):
+        progress.print(
+            f"the page is for {user}, who may see no customers;"
+            f" run: discover users add {current.user or 'NAME'} --customers …, then refresh"
+        )
 
 
 def _ask(current: Settings, question: str, scope: Mapping[str, Any]) -> Mapping[str, Any]:

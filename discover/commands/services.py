@@ -42,6 +42,10 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     states = local.up(current.home, services or None)
     note(", ".join(f"{state.name} {state.state}" for state in states))
+    if any(state.name == "page" for state in states):
+        from discover.commands.dashboard import say_if_nothing_is_shown
+
+        say_if_nothing_is_shown(current)
 
 
 def down(

@@ -197,12 +197,27 @@ def _ensure_running(service: Service, started: list[Service], cancelled: threadi
         settled = bool(registry.record(service.home, service.name).get("settled"))
         patience = PATIENCE_SECONDS if settled else service.start_seconds
         if _wait_for_answer(service, process, patience, cancelled) is None:
+            _require_same_settings(service)
             if not settled:
                 _settle(service)
             return
         note(f"{service.name}: has a process but doesn't answer; starting it again")
     started.append(service)
     _start(service, cancelled)
+
+
+def _require_same_settings(service: Service) -> None:
+    """Refuse a running service that other settings were given to, such as another user."""
+    running = registry.record(service.home, service.name).get("settings", {})
+    asked = service.given
+    for name in service.takes:
+        if running.get(name) != asked.get(name):
+            words = [repr(found.get(name, "")) for found in (running, asked)]
+            raise DiscoverError(
+                f"{service.name} is running with DISCOVER_{name.upper()}={words[0]},"
+                f" asked for was {words[1]}",
+                f"run: discover down {service.name}, then this command again",
+            )
 
 
 def _start(service: Service, cancelled: threading.Event) -> None:
@@ -218,7 +233,13 @@ def _start(service: Service, cancelled: threading.Event) -> None:
             ) from error
         process = spawn(service)
         created = process.create_time()
-        registry.update(service.home, service.name, pid=process.pid, started=created)
+        registry.update(
+            service.home,
+            service.name,
+            pid=process.pid,
+            started=created,
+            settings=service.given or None,
+        )
         reason = _wait_for_answer(service, process, service.start_seconds, cancelled)
         if reason is None:
             break
@@ -278,7 +299,7 @@ def _stop(service: Service) -> bool:
     leftovers = service.leftovers()
     if leftovers:
         end(leftovers, asking=service.stop_signal, seconds=service.stop_seconds)
-    registry.update(service.home, service.name, pid=None, started=None, settled=None)
+    registry.update(service.home, service.name, pid=None, started=None, settled=None, settings=None)
     return process is not None or bool(leftovers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import urllib.request
+from typing import ClassVar
 
 from lakehouse.services.service import Launch, Service
 
@@ -13,6 +14,14 @@ class Page(Service):
 
     name = "page"
     start_seconds = 60
+    takes: ClassVar[tuple[str, ...]] = (
+        "user",
+        "timezone",
+        "region",
+        "chat_model",
+        "chat_model_input_usd",
+        "chat_model_output_usd",
+    )
 
     def url(self) -> str:
         """Where to point the browser."""

@@ -20,7 +20,10 @@ _writing = threading.Lock()
 
 
 def record(home: Path, name: str) -> dict[str, Any]:
-    """What is known of a service: ``ports``, ``pid``, ``started``, ``settled``, each optional."""
+    """What is known of a service: ``ports``, ``pid``, ``started``, ``settled``, ``settings``.
+
+    Each is optional.
+    """
     found: dict[str, Any] = _read(home).get(name, {})
     return found
 

@@ -43,7 +43,10 @@ class Launch:
 
     arguments: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to a small base environment; nothing else of the caller's environment is passed on."""
+    """Added to a small base environment and to the settings that the service takes.
+
+    Nothing else of the caller's environment is passed on.
+    """
     user: str | None = None
     """Operating-system user, for a program that refuses to run as root."""
 
@@ -64,6 +67,8 @@ class Service(ABC):
     stop_seconds: ClassVar[float] = 20
     """How long it may take to end by itself; killed after that."""
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    takes: ClassVar[tuple[str, ...]] = ()
+    """Settings that it takes from whoever starts it. They are recorded: no secret among them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
@@ -134,6 +139,13 @@ class Service(ABC):
         """Settings of the home's local profile, whatever the caller's environment says."""
         return load(self.home, "local", **local_values(self.home))
 
+    @property
+    def given(self) -> dict[str, str]:
+        """The values of the settings in ``takes``, by name, as the caller has them now."""
+        caller = load(self.home, "local") if self.takes else None
+        values = {name: getattr(caller, name) for name in self.takes}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
 
 def spawn(service: Service) -> psutil.Process:
     """Start the service's process in a session of its own, so that it outlives the caller.
@@ -145,7 +157,8 @@ def spawn(service: Service) -> psutil.Process:
     launch = service.launch()
     service.log.parent.mkdir(parents=True, exist_ok=True)
     bound(service.log)
-    environment = {**base_environment(), MARK: service.mark, **launch.environment}
+    given = {f"DISCOVER_{name.upper()}": value for name, value in service.given.items()}
+    environment = {**base_environment(), MARK: service.mark, **given, **launch.environment}
     with service.log.open("ab") as log:
         try:
             child = subprocess.Popen(

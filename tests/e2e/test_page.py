@@ -342,7 +342,7 @@ def test_light_and_dark_are_kept(watched: Watched) -> None:
 
 def test_on_a_phone_one_sees_one_thing_at_a_time(watched: Watched) -> None:
     page = watched.page
-    page.set_viewport_size({"width": 400, "height": 800})
+    page.set_viewport_size({"width": 375, "height": 800})
     expect(page.locator("#question")).to_be_hidden()
     page.get_by_role("button", name="Ask", exact=True).first.click()
     expect(page.locator("#question")).to_be_visible()

@@ -178,3 +178,14 @@ def test_a_foreign_host_name_is_turned_away(site: Site) -> None:
     request.add_header("Host", "evil.example")
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(request)
+
+
+def test_an_account_is_refused_after_ten_failed_logins_and_others_are_not(site: Site) -> None:
+    superset = Superset(site.settings.superset_url)
+    seen = []
+    for _ in range(11):
+        with pytest.raises(Refused) as refused:
+            superset.log_in("stranger", "wrong")
+        seen.append(refused.value.status)
+    assert seen == [401] * 10 + [429]
+    assert as_account(site.settings, "embed")

@@ -60,6 +60,13 @@ class Dependent(Web):
     needs: ClassVar[tuple[str, ...]] = ("ministack",)
 
 
+class Personal(Web):
+    """One that is started for somebody."""
+
+    name = "page"
+    takes: ClassVar[tuple[str, ...]] = ("user", "chat_model")
+
+
 class Broken(Web):
     """One that says why and ends."""
 

@@ -71,6 +71,45 @@ def test_a_service_outlives_its_callers_session_and_sees_none_of_its_variables(
     assert "SOME_KEY" not in psutil.Process(state.pid).environ()
 
 
+@pytest.mark.parametrize("user", ["calgary", ""])
+def test_a_service_gets_the_settings_that_it_takes_and_no_others(
+    use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    use(fake.Personal)
+    monkeypatch.setenv("DISCOVER_USER", user)
+    monkeypatch.setenv("DISCOVER_POSTGRES_DSN", "postgresql://secret")
+    (state,) = lifecycle.up(tmp_path)
+    seen = psutil.Process(state.pid).environ()
+    assert seen["DISCOVER_USER"] == user
+    assert "DISCOVER_CHAT_MODEL" not in seen
+    assert "DISCOVER_POSTGRES_DSN" not in seen
+
+
+def test_a_service_that_runs_for_somebody_else_is_refused_until_it_is_stopped(
+    use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(fake.Personal)
+    (first,) = lifecycle.up(tmp_path)
+    monkeypatch.setenv("DISCOVER_USER", "calgary")
+    with pytest.raises(DiscoverError, match="DISCOVER_USER='analyst', asked for was 'calgary'"):
+        lifecycle.up(tmp_path)
+    assert lifecycle.status(tmp_path)[0].pid == first.pid
+    lifecycle.down(tmp_path)
+    (second,) = lifecycle.up(tmp_path)
+    assert psutil.Process(second.pid).environ()["DISCOVER_USER"] == "calgary"
+    assert lifecycle.up(tmp_path)[0].pid == second.pid
+
+
+def test_a_running_service_with_another_model_is_refused(
+    use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(fake.Personal)
+    lifecycle.up(tmp_path)
+    monkeypatch.setenv("DISCOVER_CHAT_MODEL", "anthropic.model")
+    with pytest.raises(DiscoverError, match="DISCOVER_CHAT_MODEL=''"):
+        lifecycle.up(tmp_path)
+
+
 def test_what_a_service_needs_is_started_first(use: Use, tmp_path: Path) -> None:
     use(fake.Web, fake.Dependent)
     states = lifecycle.up(tmp_path, ["kafka"])
