@@ -45,16 +45,22 @@ SQLALCHEMY_DATABASE_URI = os.environ.get(
 # --- The published version ---------------------------------------------------------------------
 
 
-def published_marts():
-    """The DuckDB file to read, asked at each connection: no restart needed.
+def published_version():
+    """The manifest of the version to read, asked at each query: no restart needed.
 
     A guest reads the version that its token names, so that one page never mixes two versions while
     another is published. Everyone else reads the version that is published now.
     """
+    manifest = json.loads((HOME / "published.json").read_text())
     run_id = _version_of_guest()
-    if run_id is None:
-        run_id = json.loads((HOME / "published.json").read_text())["run_id"]
-    return HOME / "versions" / run_id / "marts.duckdb"
+    if run_id in (None, manifest["run_id"]):
+        return manifest
+    return json.loads((HOME / "versions" / run_id / "manifest.json").read_text())
+
+
+def published_marts():
+    """The DuckDB file of that version."""
+    return HOME / "versions" / published_version()["run_id"] / "marts.duckdb"
 
 
 def _version_of_guest():
@@ -142,7 +148,7 @@ def days_of_the_bank(
     if time_shift or instant_time_comparison_range:
         raise NoDays("Dates: a range can't be compared with a shifted one here.")
     words = time_range or (f"{since or ''} : {until or ''}" if since or until else "")
-    manifest = json.loads((HOME / "published.json").read_text())
+    manifest = published_version()
     try:
         first, last = CALENDAR.days_of_range(words, CALENDAR.last_business_day(manifest))
     except CALENDAR.NoPeriod as error:
@@ -169,7 +175,7 @@ for _reader in _date_readers().values():
     _reader.get_since_until = days_of_the_bank
 
 
-def FLASK_APP_MUTATOR(_app):  # noqa: N802
+def _require_one_calendar():
     """Refuse to start where a part of Superset would read date ranges by another calendar."""
     found = _date_readers()
     wanted = {"superset.common.utils.time_range_utils", "superset.views.api", "superset.viz"}
@@ -359,11 +365,12 @@ EXTRA_SEQUENTIAL_COLOR_SCHEMES = [
 ]
 
 
-# --- Logins and exports ------------------------------------------------------------------------
+# --- The start, logins and exports --------------------------------------------------------------
 
 
 def FLASK_APP_MUTATOR(app):  # noqa: N802 - as Superset calls it
-    """Close what Superset's own settings leave open: logins by the API, formulas in exports."""
+    """Check and close what Superset's own settings leave open, before the first request."""
+    _require_one_calendar()
     _limit_api_logins(app)
     _keep_formulas_out_of_exports()
 

@@ -266,14 +266,14 @@ def test_a_range_that_has_no_days_is_refused_in_words(
 def test_it_refuses_to_start_where_a_reader_has_another_calendar(
     environment: pytest.MonkeyPatch,
 ) -> None:
-    start = config()["FLASK_APP_MUTATOR"]
-    start(None)
+    start = config()["_require_one_calendar"]
+    start()
     environment.setattr(sys.modules["superset.viz"], "get_since_until", print)
     with pytest.raises(RuntimeError, match=r"superset\.viz"):
-        start(None)
+        start()
     environment.delitem(sys.modules, "superset.viz")
     with pytest.raises(RuntimeError, match=r"superset\.viz"):
-        start(None)
+        start()
 
 
 def test_a_backslash_in_a_literal_is_not_doubled(environment: pytest.MonkeyPatch) -> None:
