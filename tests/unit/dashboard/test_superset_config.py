@@ -7,6 +7,7 @@ import runpy
 import sys
 import types
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +101,28 @@ def test_each_connection_opens_the_version_that_is_published_then(
 
 
 @pytest.mark.parametrize(
-    ("last_name", "version"),
-    [("20261101T000000Z", "20261101T000000Z"), ("", "20261102T000000Z")],
+    ("last_name", "version", "yesterday"),
+    [
+        ("20261101T000000Z", "20261101T000000Z", date(2026, 9, 29)),
+        ("", "20261102T000000Z", date(2026, 10, 31)),
+    ],
 )
 def test_a_guest_reads_the_version_that_its_token_names(
-    environment: pytest.MonkeyPatch, bank: Settings, last_name: str, version: str
+    environment: pytest.MonkeyPatch, bank: Settings, last_name: str, version: str, yesterday: date
 ) -> None:
     environment.setenv("DISCOVER_HOME", str(bank.home))
+    older = bank.home / "versions" / "20261101T000000Z"
+    older.mkdir(exist_ok=True)
+    older_manifest = {"run_id": older.name, "data_through": "2026-09-30"}
+    (older / "manifest.json").write_text(json.dumps(older_manifest))
     token = {"user": {"username": "analyst", "last_name": last_name}}
     guest = types.SimpleNamespace(guest_token=token)
     environment.setattr(sys.modules["flask"], "g", {"user": guest})
-    url, _ = config()["DB_CONNECTION_MUTATOR"](Url("duckdb"), {}, None, None, None)
+    read = config()
+    url, _ = read["DB_CONNECTION_MUTATOR"](Url("duckdb"), {}, None, None, None)
     assert url.database == str(bank.home / "versions" / version / "marts.duckdb")
+    # Its days count from that version's last business day, too.
+    assert read["days_of_the_bank"]("Last day")[0].date() == yesterday
 
 
 @pytest.mark.parametrize(
