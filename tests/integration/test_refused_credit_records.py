@@ -80,7 +80,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
 
 CREDIT = (
     "SELECT credit_record_status, credit_score, delinquencies, loan_count, loan_total,"
-    " car_loan_total FROM fct_customers WHERE customer_id = {}"
+    " car_loan_total FROM fct_customers WHERE customer_id IN (20, 21) ORDER BY customer_id"
 )
 
 
@@ -91,9 +91,9 @@ def test_a_refused_record_is_unknown_everywhere_until_a_clean_file_comes(bank: B
     (reject,) = bank.run("quarantine")
     assert (reject["line"], reject["reason"], reject["customer_id"]) == (21, "NaN is not JSON", 20)
 
-    assert bank.sql(CREDIT.format(20)) == [["quarantined", *[None] * 5]]
     # Nobody else is in doubt: 21 has no record.
-    assert bank.sql(CREDIT.format(21)) == [["absent", None, None, 0, "0.00", "0.00"]]
+    nothing = ["absent", None, None, 0, "0.00", "0.00"]
+    assert bank.sql(CREDIT) == [["quarantined", *[None] * 5], nothing]
     answer = bank.ask("How many customers have no loans?")
     assert answer["rows"] == [[1]]
     assert "1 customer isn't counted: the bureau's record was refused." in answer["answer"]
@@ -106,17 +106,15 @@ def test_a_refused_record_is_unknown_everywhere_until_a_clean_file_comes(bank: B
     # A record that names nobody may be 20's or 21's.
     report = bank.refresh({20: record("20.5"), 21: None})
     assert (report["state"], report["quarantined"]) == ("published", 1)
-    for customer in (20, 21):
-        assert bank.sql(CREDIT.format(customer)) == [["unknown", *[None] * 5]]
-        document = bank.run("document", str(customer))
-        assert (document["credit"]["record_status"], document["loans"]) == ("unknown", None)
+    assert bank.sql(CREDIT) == [["unknown", *[None] * 5]] * 2
+    document = bank.run("document", "21")
+    assert (document["credit"]["record_status"], document["loans"]) == ("unknown", None)
     answer = bank.ask("How many customers have no loans?")
     assert answer["rows"] == [[0]]
     assert (
         "2 customers aren't counted: refused records that name nobody may be theirs."
         in answer["answer"]
     )
-    assert bank.ask("How many credit records are not counted?")["rows"] == [[2]]
     moved = {metric["metric"]: metric for metric in bank.run("diff")["metrics"]}
     assert moved["uncounted_credit_count"]["change"] == 1
 
@@ -128,8 +126,7 @@ def test_a_refused_record_is_unknown_everywhere_until_a_clean_file_comes(bank: B
     assert stopped["batch_id"] is None
 
     bank.refresh({21: None})
-    assert bank.sql(CREDIT.format(20)) == [["present", 620, 1, 1, "100.50", "100.50"]]
-    assert bank.sql(CREDIT.format(21))[0][0] == "absent"
+    assert bank.sql(CREDIT) == [["present", 620, 1, 1, "100.50", "100.50"], nothing]
     assert "counted" not in bank.ask("How many customers have no loans?")["answer"]
     history = (
         "SELECT credit_record_status, loan_total FROM fct_credit_history"
