@@ -156,9 +156,11 @@ FAULTS: list[tuple[str, dict[str, list[tuple[object, ...]]]]] = [
         },
     ),
     (
-        "UPDATE lake.raw_core_banking.customers SET city = 'CALGARY ' WHERE customer_id = 3;"
-        " UPDATE dim_customers SET city = 'CALGARY' WHERE customer_id = 3;"
-        " UPDATE fct_customers SET city = 'CALGARY' WHERE customer_id = 3",
+        (
+            "UPDATE lake.raw_core_banking.customers SET city = 'CALGARY ' WHERE customer_id = 3;"
+            " UPDATE dim_customers SET city = 'CALGARY' WHERE customer_id = 3;"
+            " UPDATE fct_customers SET city = 'CALGARY' WHERE customer_id = 3"
+        ),
         {"dim_customers: customers of a city that is spelled in several ways": [(2,), (3,)]},
     ),
     (
