@@ -44,12 +44,14 @@ def show(report: LandReport, *, check: bool, limit: float, console: Console) -> 
         if len(file.rejects) > SHOWN or file.quarantined > SHOWN:
             for line in _by_reason(file):
                 console.print(line)
+    for item in report.passed_over:
+        console.print(Text(f"passed over: {visible(item.file)}: {item.reason}"))
 
 
-def explained(reject: Reject, columns: Sequence[str] = ()) -> Iterator[Text]:
+def explained(reject: Reject, columns: Sequence[str] = (), unit: str = "line") -> Iterator[Text]:
     """A reject as lines: where and why, the record, a mark under what is wrong, odd characters."""
     record = f", record {reject.record}" if reject.record else ""
-    where = f"  line {reject.line}{record}"
+    where = f"  {unit} {reject.line}{record}"
     yield Text.assemble(
         (where, "bold"), f", {_reason(reject)}" if reject.field else f": {_reason(reject)}"
     )

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discover import orphans
@@ -30,6 +29,7 @@ from lakehouse.versions import Manifest, Versions
 
 if TYPE_CHECKING:
     from expectations.report import CheckReport
+    from ingest.delivery import PassedOver
 
 
 @dataclass
@@ -54,6 +54,8 @@ class Report:
     stages: list[Stage] = field(default_factory=list)
     quarantined: int = 0
     rejected_files: list[dict[str, Any]] = field(default_factory=list)
+    passed_over: list[dict[str, str]] = field(default_factory=list)
+    """Files and folders next to the deliveries that were not taken, each with its reason."""
     tables: dict[str, int] = field(default_factory=dict)
     orphans: dict[str, int] = field(default_factory=dict)
     """What is kept of customers unknown to core banking; see :mod:`discover.orphans`."""
@@ -78,6 +80,7 @@ def refresh(
     settings: Settings,
     inputs: Mapping[str, Sequence[str]],
     *,
+    passed_over: Sequence[PassedOver] = (),
     force: bool = False,
     full: bool = False,
     on_stage: OnStage = lambda _: None,
@@ -87,6 +90,7 @@ def refresh(
     Args:
         settings: the home and profile.
         inputs: delivered files by source; ``core_banking`` without files is read from Postgres.
+        passed_over: what whoever chose the inputs left out; the report names it.
         force: build and publish even when inputs and code equal the published version's.
         full: the same, and build incremental marts anew from all raw rows.
         on_stage: told when a stage begins (``running``) and again when it ended.
@@ -99,13 +103,13 @@ def refresh(
         DiscoverError: another refresh holds the lock, or a service can't be reached.
 
     """
-    from ingest.land import require_files
+    from ingest.delivery import require_files
 
     for paths in inputs.values():
         require_files(settings, paths)
     versions = Versions(settings.home)
     run_id = versions.next_run_id()
-    report = Report(run_id)
+    report = Report(run_id, passed_over=[item.to_json() for item in passed_over])
     started = time.process_time(), time.monotonic()
     with versions.lock(run_id):
         run = _Run(settings, report, versions, on_stage)
@@ -176,6 +180,7 @@ class _Run:
                 continue
             with self._stage(f"land {source}") as stage:
                 landed = land(self.settings, source, paths) if paths else land_bank(self.settings)
+                self.report.passed_over += [item.to_json() for item in landed.passed_over]
                 stage.rows_in = sum(file.rows_in for file in landed.files)
                 stage.rows_out = 0 if landed.stopped else sum(file.landed for file in landed.files)
                 rejected = [file for file in landed.files if file.state == "quarantined"]
@@ -402,28 +407,3 @@ def _digest(parts: Iterator[str] | Sequence[str] | Any) -> str:
     for part in parts:
         digest.update(part.encode() + b"\n")
     return digest.hexdigest()[:16]
-
-
-def inputs_in(folder: Path) -> dict[str, list[str]]:
-    """Delivered files by source under ``folder/<source>/``.
-
-    Raises:
-        InputRejected: the folder holds no source's files.
-
-    """
-    kinds = {".csv", ".json", ".jsonl", ".sql"}
-    found = {
-        source: sorted(
-            str(path)
-            for path in (folder / source).glob("*")
-            if path.is_file() and path.suffix in kinds
-        )
-        for source in catalog.SOURCES
-    }
-    found = {source: paths for source, paths in found.items() if paths}
-    if not found:
-        raise InputRejected(
-            f"{folder} holds no files of any source",
-            f"expected folders {', '.join(catalog.SOURCES)} with .csv or .json files",
-        )
-    return found

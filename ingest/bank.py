@@ -1,23 +1,23 @@
-"""Load customers into the bank's Postgres: from CSV, or from the INSERT rows of a psql script."""
+"""Load customers into the bank's Postgres: from CSV, or what a psql script leaves."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.csv_lines import read_csv
+from ingest.customers_table import CREATE, bank, copy_out, require_customers
+from ingest.delivery import as_file
 from ingest.frame import read_lines
-from ingest.psql_script import parse
 from ingest.rejects import LISTED, FileRejected, Reject
 from ingest.sources.contract import CsvContract
 from ingest.sources.core_banking import CONTRACT
+from ingest.sql_script import Outcome, run_script
 from ingest.stage import CsvStage, open_stage
 from lakehouse.catalog import CUSTOMERS_TABLE
-from lakehouse.errors import InputRejected, ServiceUnavailable, UsageError
+from lakehouse.errors import InputRejected
 from lakehouse.scratch import scratch_folder
 from lakehouse.settings import Settings
 
@@ -26,28 +26,24 @@ if TYPE_CHECKING:
     import psycopg
 
 _KEY = "customer_id"
-_COLUMNS = tuple(name for name in CONTRACT.names if name != _KEY)
-
-_CREATE = f"""
-CREATE TABLE IF NOT EXISTS {CUSTOMERS_TABLE} (
-    customer_id serial PRIMARY KEY,
-    name varchar(100),
-    email varchar(100) UNIQUE,
-    city varchar(50)
-)"""
 
 
 @dataclass
 class LoadReport:
-    """What a load did. ``present``: rows that stood there already, just so."""
+    """The result of a load. ``present``: rows that the bank already had, equal in every column."""
 
     loaded: int = 0
     present: int = 0
     rejects: list[Reject] = field(default_factory=list)
-    """The first thousand rows that break the contract; they are not loaded."""
+    """The first thousand rows that break the contract; they are not loaded. The line of a row
+    that a script left is its place in the table, in the order of ``customer_id``."""
     rejected: int = 0
     not_run: list[str] = field(default_factory=list)
-    """Statements of a script that are no INSERT."""
+    """Statements and psql commands of a script that were passed over: they change no row."""
+    notes: list[str] = field(default_factory=list)
+    """What else the script left that is not loaded."""
+    unit: str = "line"
+    """What the lines of ``rejects`` count: ``line`` or ``row``."""
 
     def to_json(self) -> dict[str, Any]:
         """The command's document."""
@@ -57,77 +53,69 @@ class LoadReport:
             "rejected": self.rejected,
             "rejects": [reject.to_json() for reject in self.rejects],
             "not_run": self.not_run,
+            "notes": self.notes,
         }
+
+
+class _Clash(InputRejected):
+    """A customer is in the bank already, with other values."""
 
 
 def load(settings: Settings, file: Path | str, replace: bool = False) -> int:
     """Load customers and return how many are new; see :func:`load_file`."""
-    return load_file(settings, Path(file), replace=replace).loaded
+    return load_file(settings, file, replace=replace).loaded
 
 
-def load_file(settings: Settings, file: Path, *, replace: bool = False) -> LoadReport:
-    """Load customers from a ``.csv``, with or without customer_id, or from a psql script.
+def load_file(settings: Settings, file: Path | str, *, replace: bool = False) -> LoadReport:
+    """Load customers from CSV, with or without customer_id, or from a psql script.
 
     All or nothing, in one transaction; the same file again changes nothing. Without customer_id the
     table's serial numbers the rows in the order of the file.
 
     Args:
         settings: where Postgres is, and the share of bad rows that stops a load.
-        file: what to load.
-        replace: empty the table first and start its serial anew.
+        file: the file, or a pipe.
+        replace: empty the table first and restart its serial.
 
     Raises:
         UsageError: no such file.
-        InputRejected: too many bad rows, or a customer who stands there differently.
+        InputRejected: too many bad rows, a script that fails, or a customer with other values.
         ServiceUnavailable: Postgres doesn't answer.
 
     """
-    if not file.is_file():
-        raise UsageError(f"no file {file}", "name a .csv or a psql script")
     with scratch_folder(settings.home, "bank") as folder:
-        rows, lines, report = _as_csv(file, folder)
-        contract = _contract(rows)
-        with open_stage(folder) as stage:
-            _check(settings, stage, contract, rows, lines, report)
-            with _bank(settings) as bank:
-                _insert(bank, stage, contract, replace, report)
-    return report
+        delivered = as_file(str(file), folder)
+        if _is_csv(delivered.path):
+            report = LoadReport()
+            return _load_rows(settings, delivered.path, delivered.name, folder, replace, report)
+        seconds = settings.bank_script_seconds
+        outcome = run_script(delivered.path, delivered.name, folder, seconds)
+        try:
+            return _load_outcome(settings, outcome, folder, replace)
+        except _Clash as clash:
+            # A script that only adds customers numbers them after those that the bank has.
+            present = folder / "present.csv"
+            with bank(settings) as connection:
+                copy_out(connection, present)
+            try:
+                if not outcome.made_by_script:
+                    again = run_script(delivered.path, delivered.name, folder, seconds, present)
+                    return _load_outcome(settings, again, folder, replace)
+            except InputRejected:
+                pass
+            raise clash from None
 
 
-def _as_csv(file: Path, folder: Path) -> tuple[Path, list[int], LoadReport]:
-    """The rows as a CSV file, and of each row the line of the script that it stands on."""
-    if file.suffix.lower() == ".csv":
-        return file, [], LoadReport()
+def _is_csv(path: Path) -> bool:
+    """Whether it is CSV, by its name, or by a header that no script begins with."""
+    if path.suffix.lower() in (".csv", ".sql"):
+        return path.suffix.lower() == ".csv"
     try:
-        text = b"".join(part.data for part in read_lines(file)).decode("utf-8")
-    except FileRejected as error:
-        raise InputRejected(f"{file}: {error.reject.reason}", "deliver UTF-8 text") from None
-    except UnicodeDecodeError as error:
-        raise InputRejected(
-            f"{file}: not UTF-8 (byte {error.start + 1})", "deliver UTF-8 text"
-        ) from None
-    script = parse(text, CUSTOMERS_TABLE)
-    if not script.rows:
-        raise InputRejected(
-            f"{file} inserts no row into {CUSTOMERS_TABLE}",
-            f"expected: INSERT INTO {CUSTOMERS_TABLE} (name, email, city) VALUES …",
-        )
-    with_key = any(_KEY in row.values for row in script.rows)
-    names = [_KEY, *_COLUMNS] if with_key else list(_COLUMNS)
-    path = folder / "script.csv"
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(names)
-        for row in script.rows:
-            if set(row.values) != set(names):
-                raise InputRejected(
-                    f"line {row.line} of {file}: columns {', '.join(row.values)}",
-                    f"expected: {', '.join(names)}",
-                )
-            # A line break would move all later rows; as a control character it is rejected anyway.
-            values = [(row.values[name] or "").replace("\n", "\v") for name in names]
-            writer.writerow([value.replace("\r", "\v") for value in values])
-    return path, [row.line for row in script.rows], LoadReport(not_run=script.not_run)
+        header = next(read_lines(path)).data.split(b"\n", 1)[0]
+    except FileRejected:
+        return False
+    names = {name.strip(b' "\r') for name in header.split(b",")}
+    return {name.encode() for name in CONTRACT.names if name != _KEY} <= names
 
 
 def _contract(rows: Path) -> CsvContract:
@@ -142,12 +130,37 @@ def _contract(rows: Path) -> CsvContract:
     return replace(CONTRACT, columns=columns, unique=("email",))
 
 
+def _load_outcome(
+    settings: Settings, outcome: Outcome, folder: Path, replace_all: bool
+) -> LoadReport:
+    report = LoadReport(not_run=outcome.not_run, notes=outcome.notes, unit="row")
+    return _load_rows(
+        settings, outcome.rows, f"{CUSTOMERS_TABLE} of the script", folder, replace_all, report
+    )
+
+
+def _load_rows(
+    settings: Settings,
+    rows: Path,
+    name: str,
+    folder: Path,
+    replace_all: bool,
+    report: LoadReport,
+) -> LoadReport:
+    contract = _contract(rows)
+    with open_stage(folder) as stage:
+        _check(settings, stage, contract, rows, name, report)
+        with bank(settings) as connection:
+            _insert(connection, stage, contract, replace_all, report)
+    return report
+
+
 def _check(
     settings: Settings,
     stage: duckdb.DuckDBPyConnection,
     contract: CsvContract,
     rows: Path,
-    lines: list[int],
+    name: str,
     report: LoadReport,
 ) -> None:
     """Stage the rows that keep the contract; stop where too many don't."""
@@ -160,37 +173,44 @@ def _check(
             rejects += [*part.rejects, *staged.add(0, part)]
     except FileRejected as error:
         raise InputRejected(
-            f"{rows.name}: {error.reject.reason}", f"expected: {', '.join(CONTRACT.names)}"
+            f"{name}: {error.reject.reason}", f"expected: {', '.join(CONTRACT.names)}"
         ) from None
     rejects += [Reject(line, name, reason, "") for _, line, name, reason in staged.repeated()]
-    if lines:
-        rejects = [replace(reject, line=lines[reject.line - 2]) for reject in rejects]
+    rejects.sort(key=lambda reject: reject.line)
+    if report.unit == "row":
+        rejects = _by_customer(rows, rejects)
     report.rejects, report.rejected = rejects[:LISTED], len(rejects)
-    if rejects and len(rejects) > total * settings.bad_share_limit_of("core_banking"):
-        first = rejects[0]
+    if not rejects:
+        return
+    first = rejects[0]
+    found = (
+        f"{len(rejects)} of {total} customers are bad, the first in {report.unit} {first.line}:"
+        f" {first.field} {first.reason}"
+    )
+    if _KEY not in contract.names:
+        # Without it, the next customer would get its id, and every later one another's.
         raise InputRejected(
-            f"{len(rejects)} of {total} customers are bad, the first on line {first.line}:"
-            f" {first.field} {first.reason}".rstrip(),
-            "nothing was loaded; correct the file",
+            f"{name}: {found}",
+            f"nothing was loaded: without {_KEY}, ids follow the order of the rows, so every row"
+            f" has to be good; correct it, or add {_KEY}",
         )
+    if len(rejects) > total * settings.bad_share_limit_of("core_banking"):
+        raise InputRejected(f"{name}: {found}", "nothing was loaded; correct the file")
 
 
-@contextmanager
-def _bank(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
-    import psycopg
-
-    try:
-        bank = psycopg.connect(settings.postgres_dsn.get_secret_value(), connect_timeout=5)
-    except psycopg.OperationalError:
-        raise ServiceUnavailable(
-            "the bank's Postgres does not answer", "start it: discover up postgres"
-        ) from None
-    with bank:
-        yield bank
+def _by_customer(rows: Path, rejects: list[Reject]) -> list[Reject]:
+    """Rejects of a table's rows, which a person finds by their id."""
+    lines = {reject.line for reject in rejects}
+    with rows.open(newline="", encoding="utf-8") as stream:
+        ids = {n: row[0] for n, row in enumerate(csv.reader(stream), 1) if n in lines}
+    return [
+        replace(reject, line=reject.line - 1, reason=f"{reject.reason} ({_KEY} {ids[reject.line]})")
+        for reject in rejects
+    ]
 
 
 def _insert(
-    bank: psycopg.Connection[Any],
+    connection: psycopg.Connection[Any],
     stage: duckdb.DuckDBPyConnection,
     contract: CsvContract,
     replace_all: bool,
@@ -198,17 +218,18 @@ def _insert(
 ) -> None:
     names = ", ".join(contract.names)
     typed = ", ".join(f"t_{name}" for name in contract.names)
-    bank.execute(_CREATE)
+    connection.execute(CREATE)
+    require_customers(connection, must_be_table=True)
     # One load at a time, so that what is compared below still holds when it is written.
-    bank.execute(f"LOCK TABLE {CUSTOMERS_TABLE} IN SHARE ROW EXCLUSIVE MODE")
+    connection.execute(f"LOCK TABLE {CUSTOMERS_TABLE} IN SHARE ROW EXCLUSIVE MODE")
     if replace_all:
-        bank.execute(f"TRUNCATE {CUSTOMERS_TABLE} RESTART IDENTITY")
-    bank.execute(
+        connection.execute(f"TRUNCATE {CUSTOMERS_TABLE} RESTART IDENTITY")
+    connection.execute(
         f"CREATE TEMP TABLE delivered ON COMMIT DROP AS"
         f" SELECT 0::bigint AS line, {names} FROM {CUSTOMERS_TABLE} LIMIT 0"
     )
     staged = stage.execute(f"SELECT line, {typed} FROM staged ORDER BY line")
-    with bank.cursor().copy(f"COPY delivered (line, {names}) FROM STDIN") as copy:
+    with connection.cursor().copy(f"COPY delivered (line, {names}) FROM STDIN") as copy:
         while some := staged.fetchmany(10_000):
             for row in some:
                 copy.write_row(row)
@@ -219,29 +240,31 @@ def _insert(
     if _KEY in contract.names:
         clash = f"({clash} OR bank.{_KEY} = delivered.{_KEY})"
     (line,) = _row(
-        bank,
+        connection,
         f"SELECT min(line) FROM delivered JOIN {CUSTOMERS_TABLE} AS bank ON {clash}"
         f" AND NOT ({same})",
     )
     if line is not None:
-        raise InputRejected(
-            f"the customer on line {line} stands in the bank already, with other values",
+        at = f"row {line - 1}" if report.unit == "row" else f"line {line}"
+        raise _Clash(
+            f"the customer in {at} is in the bank already, with other values",
             "nothing was loaded; to start over: discover bank load FILE --replace",
         )
-    inserted = bank.execute(
-        f"INSERT INTO {CUSTOMERS_TABLE} ({names}) SELECT {names} FROM delivered WHERE NOT EXISTS"
+    inserted = connection.execute(
+        f"INSERT INTO {CUSTOMERS_TABLE} ({names}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {names} FROM delivered WHERE NOT EXISTS"
         f" (SELECT FROM {CUSTOMERS_TABLE} AS bank WHERE {same}) ORDER BY line"
     )
     report.loaded = inserted.rowcount
-    report.present = _row(bank, "SELECT count(*) FROM delivered")[0] - report.loaded
+    report.present = _row(connection, "SELECT count(*) FROM delivered")[0] - report.loaded
     if _KEY in contract.names:
-        bank.execute(
+        connection.execute(
             f"SELECT setval(pg_get_serial_sequence('{CUSTOMERS_TABLE}', '{_KEY}'), max({_KEY}))"
             f" FROM {CUSTOMERS_TABLE} HAVING count(*) > 0"
         )
 
 
-def _row(bank: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
-    found: tuple[Any, ...] | None = bank.execute(query).fetchone()
+def _row(connection: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
+    found: tuple[Any, ...] | None = connection.execute(query).fetchone()
     assert found is not None
     return found

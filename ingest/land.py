@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
-import glob
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ingest import quarantine
+from ingest import customers_table, quarantine
 from ingest.assess import Assessed, Assessment, sha256_of
+from ingest.delivery import Delivered, PassedOver, deliver, download
 from ingest.first_landed import first_landed
 from ingest.rejects import Reject
 from ingest.sources import REGISTRY
 from lakehouse.catalog import CUSTOMERS_TABLE, LAKE_BUCKET, SOURCES, raw_prefix
 from lakehouse.clients import lake_store
-from lakehouse.errors import ServiceUnavailable, UsageError
+from lakehouse.errors import UsageError
 from lakehouse.landing import (
     Batch,
     LandedFile,
@@ -84,6 +82,8 @@ class LandReport:
     files: list[FileReport]
     batch_id: str | None = None
     stopped: str | None = None
+    passed_over: list[PassedOver] = field(default_factory=list)
+    """What a glob named that is no file."""
 
     @property
     def rejected(self) -> str | None:
@@ -100,15 +100,8 @@ class LandReport:
             "batch_id": self.batch_id,
             "stopped": self.stopped,
             "files": [file.to_json() for file in self.files],
+            "passed_over": [item.to_json() for item in self.passed_over],
         }
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """One file on local disk under the name it was delivered by."""
-
-    name: str
-    path: Path
 
 
 def land(
@@ -125,7 +118,7 @@ def land(
     Args:
         settings: where the lake is, and the rules that may differ between banks.
         source: one of the four sources. ``core_banking`` without paths is read from Postgres.
-        paths: files, globs or ``s3://`` URLs (globs too).
+        paths: files, pipes, globs or ``s3://`` URLs (globs too).
         check: only say what would happen; no service is needed.
         rows: add the typed rows as they land to the report.
         on_file: progress.
@@ -143,12 +136,13 @@ def land(
         require_lake(settings)
     with scratch_folder(settings.home, "land") as folder:
         if paths:
-            delivered = list(_deliver(settings, paths, folder))
+            delivered, passed_over = deliver(settings, paths, folder)
         else:
-            delivered = [_bank_snapshot(settings, folder)]
-        return land_files(
+            delivered, passed_over = [_bank_snapshot(settings, folder)], []
+        report = land_files(
             settings, source, delivered, folder, check=check, rows=rows, on_file=on_file
         )
+        return replace(report, passed_over=passed_over)
 
 
 def land_bank(settings: Settings) -> LandReport:
@@ -335,7 +329,7 @@ def _kept(settings: Settings, source: str, file: quarantine.FileId, folder: Path
     store = lake_store(settings, LAKE_BUCKET)
     prefix = f"{raw_prefix(source)}{file.sha256}/"
     key = next(found["path"] for page in store.list(prefix) for found in page)
-    kept = _download(settings, LAKE_BUCKET, key, file.file, folder)
+    kept = download(settings, LAKE_BUCKET, key, file.file, folder)
     # Homes of earlier versions hold the bytes themselves.
     if sha256_of(kept.path) == file.sha256:
         return kept
@@ -347,115 +341,8 @@ def _kept(settings: Settings, source: str, file: quarantine.FileId, folder: Path
     return Delivered(kept.name, path)
 
 
-def require_files(settings: Settings, paths: Iterable[str]) -> None:
-    """Make sure that every path names a file or an object, without reading any.
-
-    Raises:
-        UsageError: a path that names none.
-        ServiceUnavailable: the lake doesn't answer where a path is an ``s3://`` URL.
-
-    """
-    for path in paths:
-        if path.startswith("s3://"):
-            _s3_keys(settings, path)
-        else:
-            _local(path)
-
-
-def _deliver(settings: Settings, paths: Sequence[str], folder: Path) -> Iterator[Delivered]:
-    """The files that ``paths`` name, each once; objects as copies in ``folder``."""
-    seen: set[str] = set()
-    for path in paths:
-        if path.startswith("s3://"):
-            found = list(_from_s3(settings, path, folder))
-        else:
-            found = [Delivered(_as_text(name), Path(name)) for name in _local(path)]
-        for file in found:
-            if file.name not in seen:
-                seen.add(file.name)
-                yield file
-
-
-def _as_text(name: str) -> str:
-    """A file's name as text; bytes in it that aren't UTF-8 appear as hexadecimal."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _local(path: str) -> list[str]:
-    if Path(path).is_file():
-        return [path]
-    if Path(path).is_dir():
-        raise UsageError(f"{path} is a folder", f"name its files: '{path}/*'")
-    # Path.glob takes no absolute pattern.
-    matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207
-    matches = [match for match in matches if Path(match).is_file()]
-    if not matches:
-        raise UsageError(f"no file {path}", "check the path; a glob has to match something")
-    return matches
-
-
-def _from_s3(settings: Settings, url: str, folder: Path) -> Iterator[Delivered]:
-    bucket, keys = _s3_keys(settings, url)
-    for found in keys:
-        yield _download(settings, bucket, found, f"s3://{bucket}/{found}", folder)
-
-
-def _s3_keys(settings: Settings, url: str) -> tuple[str, list[str]]:
-    """The bucket of a URL, and the keys in it that the URL names."""
-    require_lake(settings)
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    fixed = key.split("*")[0].split("?")[0].split("[")[0]
-    from obstore.exceptions import BaseError
-
-    store = lake_store(settings, bucket)
-    prefix = fixed.rpartition("/")[0]
-    try:
-        listed = [found["path"] for page in store.list(prefix or None) for found in page]
-    except BaseError as error:
-        raise UsageError(
-            f"{url} can't be listed ({type(error).__name__})", "check the URL"
-        ) from None
-    keys = [key] if key in listed else sorted(fnmatch.filter(listed, key))
-    if not keys:
-        raise UsageError(f"no object {url}", "check the URL; a glob has to match something")
-    return bucket, keys
-
-
-def _download(settings: Settings, bucket: str, key: str, name: str, folder: Path) -> Delivered:
-    # Of its own: two prefixes can hold objects of one name.
-    path = Path(tempfile.mkdtemp(dir=folder)) / object_name(key)
-    with path.open("wb") as stream:
-        for block in lake_store(settings, bucket).get(key).stream():
-            stream.write(block)
-    return Delivered(name, path)
-
-
 def _bank_snapshot(settings: Settings, folder: Path) -> Delivered:
-    """All customers as CSV, by one COPY: one statement sees one state of the table."""
-    import psycopg
-
     path = folder / f"{CUSTOMERS_TABLE}.csv"
-    columns = ", ".join(REGISTRY["core_banking"].CONTRACT.names)
-    query = f"COPY (SELECT {columns} FROM {CUSTOMERS_TABLE} ORDER BY customer_id) TO STDOUT"
-    try:
-        with (
-            psycopg.connect(
-                settings.postgres_dsn.get_secret_value(),
-                connect_timeout=5,
-                options="-c client_encoding=UTF8",
-            ) as bank,
-            bank.cursor() as cursor,
-            cursor.copy(f"{query} (FORMAT csv, HEADER)") as copy,
-            path.open("wb") as stream,
-        ):
-            for block in copy:
-                stream.write(block)
-    except psycopg.errors.UndefinedTable:
-        raise UsageError(
-            f"the bank has no table {CUSTOMERS_TABLE}", "load it: discover bank load FILE"
-        ) from None
-    except psycopg.OperationalError:
-        raise ServiceUnavailable(
-            "the bank's Postgres does not answer", "start it: discover up postgres"
-        ) from None
+    with customers_table.bank(settings) as connection:
+        customers_table.copy_out(connection, path)
     return Delivered(f"postgres:{CUSTOMERS_TABLE}", path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -44,7 +45,9 @@ def _make(home: Path, purpose: str, held: contextlib.ExitStack) -> Path:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     parent = home / "scratch"
     parent.mkdir(exist_ok=True)
-    parent.chmod(0o700)
+    # A Postgres that can't run as root passes through. Nobody else can list it, and each folder
+    # in it is its owner's alone.
+    parent.chmod(0o711 if os.geteuid() == 0 else 0o700)
     folder = parent / f"{purpose}-{secrets.token_hex(6)}"
     # A folder must not be seen before its lock is held.
     with _locked(home / "scratch.lock"):

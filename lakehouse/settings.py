@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     bad_share_limits: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         {}, description='By source, where one differs: JSON such as {"atm": 0.01}.'
     )
+    bank_script_seconds: int = Field(
+        600, gt=0, description="How long a script of `bank load` may run."
+    )
     row_loss_limit: float = Field(
         0.2, ge=0, le=1, description="A mart that lost more of its published rows isn't published."
     )

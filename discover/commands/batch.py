@@ -47,7 +47,8 @@ def register(app: typer.Typer) -> None:
 
 def refresh_command(
     inputs: Annotated[
-        Path | None, typer.Option(help="Folder with <source>/ folders of delivered files.")
+        Path | None,
+        typer.Option(help="Folder with <source>/ folders of delivered files; --source adds to it."),
     ] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="SOURCE=PATH (file, glob or s3:// URL); repeatable.")
@@ -128,7 +129,8 @@ def _refresh_once(
     full: bool,
     as_json: bool,
 ) -> int:
-    from discover.refresh import Report, inputs_in, refresh
+    from discover.refresh import Report, refresh
+    from ingest.delivery import in_folder
 
     named: dict[str, list[str]] = {}
     for word in sources:
@@ -139,8 +141,17 @@ def _refresh_once(
             )
         named.setdefault(name, []).append(path)
     try:
-        paths = inputs_in(folder) if folder else {}
-        report = refresh(current, paths | named, force=force, full=full, on_stage=print_stage)
+        paths, passed_over = in_folder(folder) if folder else ({}, [])
+        for name, more in named.items():
+            paths[name] = list(dict.fromkeys([*paths.get(name, []), *more]))
+        report = refresh(
+            current,
+            paths,
+            passed_over=passed_over,
+            force=force,
+            full=full,
+            on_stage=print_stage,
+        )
     except DiscoverError as error:
         if as_json and not isinstance(error, UsageError):
             print_json(Report("", failures=[str(error)]).to_json())
@@ -194,6 +205,8 @@ def print_summary(report: Any) -> None:
     out.print(f", {report.quarantined:,} records quarantined" if report.quarantined else "")
     for rejected in report.rejected_files:
         out.print(f"  quarantined whole: {rejected['file']}: {rejected['reason']}", markup=False)
+    for item in report.passed_over:
+        out.print(f"  passed over: {item['file']}: {item['reason']}", markup=False)
     for failure in report.failures:
         out.print(f"  {failure}", markup=False)
     if report.state == "published":

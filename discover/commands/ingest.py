@@ -84,24 +84,30 @@ def generate(
 
 
 def bank_load(
-    file: Annotated[Path, typer.Argument(help="A .csv, or a psql script of INSERT rows.")],
+    file: Annotated[
+        str, typer.Argument(help="A .csv, a psql script, or a plain pg_dump; - is standard input.")
+    ],
     replace: Annotated[bool, typer.Option("--replace", help="Empty the table first.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Load customers into Postgres. Of a script only its INSERT rows are used; nothing is run."""
+    """Load customers into Postgres. A script runs in a scratch database, without any rights."""
     from ingest.bank import load_file
 
     report = load_file(settings(), file, replace=replace)
     if as_json:
         print_json(report.to_json())
         return
-    out.print(f"{report.loaded:,} customers loaded, {report.present:,} stood there already")
-    for statement in dict.fromkeys(report.not_run):
-        out.print(f"not run: {escape(statement)} …")
+    out.print(f"{report.loaded:,} customers loaded, {report.present:,} were there already")
+    for statement in report.not_run[:SHOWN]:
+        out.print(f"passed over: {escape(visible(statement))}")
+    if len(report.not_run) > SHOWN:
+        out.print(f"passed over: {len(report.not_run) - SHOWN:,} more; all: --json")
+    for remark in report.notes:
+        out.print(escape(visible(remark)))
     if report.rejected:
         out.print(f"{report.rejected:,} rows not loaded:")
         for reject in report.rejects[:SHOWN]:
-            for line in explained(reject):
+            for line in explained(reject, unit=report.unit):
                 out.print(line)
 
 
@@ -109,7 +115,9 @@ def land(
     source: Annotated[str, typer.Argument(help=" ".join(SOURCES))],
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, globs, s3:// URLs. Without: core_banking from Postgres."),
+        typer.Argument(
+            help="Files, globs, s3:// URLs, - (stdin). Without: core_banking from Postgres."
+        ),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Land nothing; just report.")] = False,
     rows: Annotated[bool, typer.Option("--rows", help="Add the typed rows as they land.")] = False,

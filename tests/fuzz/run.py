@@ -18,10 +18,8 @@ import sys
 from lakehouse.settings import REPOSITORY
 
 FOLDER = REPOSITORY / ".fuzz"
-TARGETS = ("csv", "json", "json-value", "script", "complaint")
+TARGETS = ("csv", "json", "json-value", "complaint")
 _MODULES = ("ingest.frame", "ingest.csv_lines", "ingest.strict_json", "lakehouse.complaint", "json")
-# Atheris 2.3.0 breaks the loops of this module's other functions on Python 3.11.
-_FUNCTIONS = ("_tokens", "_end_of_comment", "_table", "_name", "_value", "_expect_harmless")
 
 
 def main() -> None:
@@ -35,9 +33,6 @@ def main() -> None:
         atheris = importlib.import_module("atheris")
     except ImportError:
         raise SystemExit(f"Atheris is not installed:\n{__doc__}") from None
-    script = importlib.import_module("ingest.psql_script")
-    for name in _FUNCTIONS:
-        setattr(script, name, atheris.instrument_func(getattr(script, name)))
     with atheris.instrument_imports(include=list(_MODULES)):
         targets = importlib.import_module("tests.fuzz.targets")
     corpus = FOLDER / chosen.target

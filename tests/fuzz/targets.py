@@ -16,11 +16,9 @@ from typing import Any
 
 from ingest.csv_lines import read_csv
 from ingest.frame import is_json_array, read_elements, read_lines
-from ingest.psql_script import parse
 from ingest.rejects import FileRejected, shown
 from ingest.strict_json import Number, Problem, decode
 from lakehouse import complaint
-from lakehouse.errors import InputRejected
 from lakehouse.scrub import scrub
 from tests.unit.ingest.mutants import deliveries
 from tests.unit.ingest.reference import NOW
@@ -90,19 +88,6 @@ def json_value(data: bytes) -> tuple[Any] | None:
     return (value,)
 
 
-def psql_script(data: bytes) -> None:
-    """Every value that is read stands in the script, as a literal."""
-    try:
-        text = data.decode("utf-8")
-        script = parse(text, "customers")
-    except (UnicodeDecodeError, InputRejected):
-        return
-    for row in script.rows:
-        for value in row.values.values():
-            literal = "null" if value is None else value.replace("'", "''")
-            assert literal in (text.lower() if value is None else text)
-
-
 def complaint_message(data: bytes) -> None:
     """A complaint is what the message says, scrubbed; a reject can be stored and names nobody."""
     found = complaint.parse(data, NOW)
@@ -122,7 +107,6 @@ TARGETS: dict[str, Callable[[bytes], Any]] = {
     "csv": csv_frame,
     "json": json_frame,
     "json-value": json_value,
-    "script": psql_script,
     "complaint": complaint_message,
 }
 
@@ -138,7 +122,6 @@ def seeds(target: str) -> list[bytes]:
             files["credit records, lines"].split(b"\n")[0],
             b'{"a": [1.5e3, "\\ud83d"]}',
         ],
-        "script": [text for name, text in files.items() if name.startswith("psql")],
         "complaint": files["complaints"].splitlines(),
     }[target]
 
