@@ -73,9 +73,11 @@ _MAY_FAIL = (
     (r"SET\s", ("42704",)),
 )
 """Statements that a load outlives, with the SQLSTATEs; none given is any."""
+_OF_DUMPS = re.compile(rb"\\(?:un)?restrict\b.*")
+"""They only protect a restore, as the load itself does."""
 _COMMAND = re.compile(
     rb"\\(?:(?:c|connect)(?:[ \t]+(?:%(name)s|\"%(name)s\"|'%(name)s'|-)(?:[ \t]+[^\s;\\]+){0,3})?"
-    rb"|(?:un)?restrict\b.*|(?:echo|qecho|warn|timing|conninfo|pset|x|a|t|H|p|z|l|d\w*\+?)(?:\s.*)?"
+    rb"|(?:echo|qecho|warn|timing|conninfo|pset|x|a|t|H|p|z|l|d\w*\+?)(?:\s.*)?"
     rb"|set[ \t]+(?:ON_ERROR_STOP|ON_ERROR_ROLLBACK|ECHO|QUIET|VERBOSITY|SHOW_CONTEXT)\b.*)"
     rb"[ \t;]*" % {b"name": BANK_DATABASE.encode()}
 )
@@ -209,7 +211,7 @@ def _run(postgres: ScratchPostgres, script: Path, folder: Path, seconds: int) ->
                     what = passed_over(problem, lines)
                     if what is None:
                         raise _Refused(problem, _fix(problem))
-                    if len(not_run) < LISTED:
+                    if what and len(not_run) < LISTED:
                         not_run.append(what)
                 process.wait()
         finally:
@@ -279,10 +281,12 @@ def _located(problem: Problem, more_lines: int | None, inner_line: int) -> Probl
 
 
 def passed_over(problem: Problem, lines: Iterator[tuple[int, bytes]]) -> str | None:
-    """How to name it, if the load can go on; None if not."""
+    """How to name it, if the load can go on, or '' if nobody has to know; None if it can't."""
     if not problem.state and not problem.statement:
         text = next((text for number, text in lines if number == problem.line), b"").rstrip()
         command = text[text.find(b"\\") :]
+        if text.count(b"\\") == 1 and _OF_DUMPS.fullmatch(command):
+            return ""
         shown = command.decode("utf-8", "replace")[:_SHOWN]
         problem.message = f"{shown}: {problem.message}"
         if text.count(b"\\") == 1 and _COMMAND.fullmatch(command):
@@ -349,21 +353,21 @@ def _copy_out(postgres: ScratchPostgres, rows: Path) -> None:
 
 def _require_plain_text(script: Path, name: str) -> None:
     """Refuse what psql can't read, and a dump without its end."""
+    with script.open("rb") as stream:
+        begins = stream.read(_EDGE)
+        stream.seek(max(0, script.stat().st_size - _EDGE))
+        ends = stream.read()
+    if begins.startswith(b"PGDMP"):
+        raise InputRejected(f"{name} is a dump in pg_dump's custom format", "use --format=plain")
     try:
-        first = next(read_lines(script)).data
+        next(read_lines(script))
     except FileRejected as error:
         fix = "deliver a psql script as plain text, such as pg_dump writes without --format"
         raise InputRejected(f"{name}: {error.reject.reason}", fix) from None
-    if first.startswith(b"PGDMP"):
-        raise InputRejected(f"{name} is a dump in pg_dump's custom format", "use --format=plain")
-    if _DUMP_BEGINS not in first[:_EDGE]:
-        return
-    with script.open("rb") as stream:
-        stream.seek(max(0, script.stat().st_size - _EDGE))
-        if _DUMP_ENDS not in stream.read():
-            raise InputRejected(
-                f"{name} is cut: it is a dump without its last lines", "dump or copy it again"
-            )
+    if _DUMP_BEGINS in begins and _DUMP_ENDS not in ends:
+        raise InputRejected(
+            f"{name} is cut: it is a dump without its last lines", "dump or copy it again"
+        )
 
 
 class _Limits(threading.Thread):

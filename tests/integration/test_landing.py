@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,7 +25,8 @@ from ingest.sources import REGISTRY
 from lakehouse import landing, services
 from lakehouse.catalog import LAKE_BUCKET, quarantine_prefix, raw_prefix
 from lakehouse.clients import lake_store
-from lakehouse.errors import InputRejected, ServiceUnavailable, UsageError
+from lakehouse.errors import DiscoverError, InputRejected, ServiceUnavailable, UsageError
+from lakehouse.postgres_wheel import program
 from lakehouse.settings import REPOSITORY, Settings, load
 
 OTHER_PEOPLE = REPOSITORY / "tests/fixtures/other_people"
@@ -358,30 +362,184 @@ def test_a_customer_who_stands_there_differently_stops_the_load(
     path.write_text(
         "name,email,city\nNew,new@example.com,Regina\nX,liam.obrien@example.com,Regina\n"
     )
-    with pytest.raises(InputRejected, match="line 3 stands in the bank already"):
+    with pytest.raises(InputRejected, match="line 3 is in the bank already"):
         bank.load(own, path)
     assert customers_of(own) == before
 
 
-def test_a_script_cannot_do_anything_but_add_rows(own: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--inserts",
+        "--column-inserts",
+        "--create",
+        "--clean",
+        "--clean --if-exists --create",
+        "--data-only",
+        "--schema=public --no-owner",
+        "--use-set-session-authorization",
+    ],
+)
+def test_every_plain_form_of_pg_dump_loads(own: Settings, tmp_path: Path, options: str) -> None:
+    bank.load(own, OTHER_PEOPLE / "customers.sql", replace=True)
+    before = customers_of(own)
+    path = tmp_path / "dump.sql"
+    dsn = own.postgres_dsn.get_secret_value()
+    command = [program("pg_dump"), *options.split(), f"--file={path}", dsn]
+    subprocess.run(command, check=True)
+    again = bank.load_file(own, path)
+    assert (again.loaded, again.present, again.notes) == (0, 50, [])
+    assert bank.load_file(own, path, replace=True).loaded == 50
+    assert customers_of(own) == before
+    assert not any("restrict" in line for line in again.not_run)
+
+
+def test_a_script_touches_the_bank_only_by_the_customers_it_leaves(
+    own: Settings, tmp_path: Path
+) -> None:
+    bank.load(own, OTHER_PEOPLE / "customers.sql", replace=True)
+    before = customers_of(own)
     path = tmp_path / "evil.sql"
-    path.write_text(
-        "DROP TABLE customers; "
-        "INSERT INTO customers (name, email, city)"
-        " VALUES ('x''); DROP TABLE customers; --', 'evil@example.com', 'Regina');"
-    )
+    path.write_text("DROP TABLE customers;\nDROP SCHEMA public CASCADE;")
+    with pytest.raises(InputRejected, match="leaves no table"):
+        bank.load(own, path, replace=True)
+    assert customers_of(own) == before
+
+
+def test_a_refused_row_of_a_script_keeps_its_number_free(own: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "shift.sql"
+    people = [f"('N{n}', 'n{n}@example.com', 'Regina')" for n in range(1, 41)]
+    people[1] = people[1].replace("N2", "N\n2")
+    path.write_text("INSERT INTO customers (name, email, city) VALUES " + ",".join(people))
+    report = bank.load_file(own, path, replace=True)
+    assert [row[:2] for row in customers_of(own)][:2] == [(1, "N1"), (3, "N3")]
+    (reject,) = report.rejects
+    assert (reject.line, reject.field, report.unit) == (2, "name", "row")
+    assert "customer_id 2" in reject.reason
+
+
+def test_a_script_that_only_adds_numbers_customers_after_those_of_the_bank(
+    own: Settings, tmp_path: Path
+) -> None:
+    bank.load(own, OTHER_PEOPLE / "customers.sql", replace=True)
+    path = tmp_path / "more.sql"
+    insert = "INSERT INTO customers (name, email, city) VALUES"
+    path.write_text(f"{insert} ('New', 'new@example.com', 'Regina');")
     report = bank.load_file(own, path)
-    assert (report.loaded, report.not_run) == (1, ["DROP TABLE"])
-    assert customers_of(own)[-1][1] == "x'); DROP TABLE customers; --"
+    assert (report.loaded, report.present) == (1, 50)
+    assert customers_of(own)[-1] == (51, "New", "new@example.com", "Regina")
+    path.write_text("INSERT INTO customers VALUES (3, 'X', 'x@example.com', 'Regina');")
+    with pytest.raises(InputRejected, match="customer in row 1 is in the bank already"):
+        bank.load(own, path)
+
+
+def test_columns_and_tables_that_are_not_loaded_are_named(own: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "more.sql"
+    path.write_text(
+        "CREATE SCHEMA old;\nCREATE TABLE old.customers (x int);\n"
+        "CREATE TABLE customers (customer_id int, name text, email text, city text, phone text);\n"
+        "INSERT INTO customers VALUES (1, 'A', 'a@example.com', 'Regina', '555');"
+    )
+    report = bank.load_file(own, path, replace=True)
+    assert report.notes == [
+        "table old.customers is not loaded",
+        "columns that are not loaded: phone",
+    ]
+
+
+def test_a_pipe_is_read_once(own: Settings, tmp_path: Path) -> None:
+    for script in (
+        "customer_id,name,email,city\n7,A,a@example.com,Regina\n",
+        "INSERT INTO customers VALUES (7, 'A', 'a@example.com', 'Regina');",
+    ):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=(script,))
+        writer.start()
+        assert bank.load(own, pipe, replace=True) == 1
+        writer.join()
+        pipe.unlink()
+        assert [row[0] for row in customers_of(own)] == [7]
+
+
+@pytest.mark.parametrize(
+    ("change", "undo", "reason", "reads"),
+    [
+        (
+            "ALTER TABLE customers RENAME email TO mail",
+            "ALTER TABLE customers RENAME mail TO email",
+            "customers has no column email, only customer_id, name, mail, city",
+            False,
+        ),
+        (
+            (
+                "ALTER TABLE customers ADD city2 date; ALTER TABLE customers RENAME city TO c;"
+                " ALTER TABLE customers RENAME city2 TO city"
+            ),
+            "ALTER TABLE customers DROP city; ALTER TABLE customers RENAME c TO city",
+            "column city of customers has type date, not text",
+            False,
+        ),
+        (
+            "ALTER TABLE customers RENAME TO people; CREATE VIEW customers AS TABLE people",
+            "DROP VIEW customers; ALTER TABLE people RENAME TO customers",
+            "customers is a view",
+            True,
+        ),
+    ],
+)
+def test_a_bank_with_another_table_is_named(
+    own: Settings, change: str, undo: str, reason: str, reads: bool
+) -> None:
+    script = OTHER_PEOPLE / "customers.sql"
+    bank.load(own, script, replace=True)
+    run_in_bank(own, change)
+    try:
+        with pytest.raises(InputRejected, match=reason):
+            bank.load(own, script)
+        if reads:
+            assert land.land_bank(own).files[0].rows_in in (0, 50)
+        else:
+            with pytest.raises(InputRejected, match=reason):
+                land.land_bank(own)
+    finally:
+        run_in_bank(own, undo)
+
+
+def test_a_bank_that_refuses_a_row_says_why_in_one_line(own: Settings) -> None:
+    run_in_bank(own, "ALTER TABLE customers ADD branch int NOT NULL DEFAULT 1")
+    run_in_bank(own, "ALTER TABLE customers ALTER branch DROP DEFAULT")
+    try:
+        with pytest.raises(DiscoverError, match='null value in column "branch"') as caught:
+            bank.load(own, OTHER_PEOPLE / "customers.sql", replace=True)
+        assert "@" not in str(caught.value)
+    finally:
+        run_in_bank(own, "ALTER TABLE customers DROP branch")
+
+
+def run_in_bank(settings: Settings, sql: str) -> None:
+    with psycopg.connect(settings.postgres_dsn.get_secret_value()) as connection:
+        connection.execute(sql)
 
 
 def test_bad_customers_are_not_loaded_and_too_many_stop_it(own: Settings, tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
-    good = "".join(f"N{n},n{n}@example.com,Regina\n" for n in range(30))
-    path.write_text(f"name,email,city\n{good},empty@example.com,Regina\n")
+    good = "".join(f"{n},N{n},n{n}@example.com,Regina\n" for n in range(1, 31))
+    path.write_text(f"customer_id,name,email,city\n{good}31,,empty@example.com,Regina\n")
     report = bank.load_file(own, path, replace=True)
     assert (report.loaded, report.rejected, report.rejects[0].line) == (30, 1, 32)
-    path.write_text("name,email,city\n,empty@example.com,Regina\n")
+    path.write_text("customer_id,name,email,city\n1,,empty@example.com,Regina\n")
     with pytest.raises(InputRejected):
         bank.load_file(own, path, replace=True)
     assert len(customers_of(own)) == 30
+
+
+def test_a_bad_row_among_rows_without_ids_stops_the_load(own: Settings, tmp_path: Path) -> None:
+    """The next row would get its id, and every later one the id of another."""
+    path = tmp_path / "c.csv"
+    good = "".join(f"N{n},n{n}@example.com,Regina\n" for n in range(1, 100))
+    for bad in (",empty@example.com,Regina\n", "N1,n1@example.com,Regina\n"):
+        path.write_text(f"name,email,city\n{good}{bad}N,last@example.com,Regina\n")
+        with pytest.raises(InputRejected, match=r"line 101: .*without customer_id"):
+            bank.load_file(own, path, replace=True)

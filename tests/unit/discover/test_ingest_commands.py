@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from discover import cli
 from discover.land_report import visible
+from discover.refresh import Report
 
 HEADER = "atm_id,timestamp,amount,transaction_type,customer_id\n"
 GOOD = "".join(f"7,2026-03-02 09:{n:02d}:00,20,deposit,{n + 1}\n" for n in range(40))
@@ -91,6 +94,46 @@ def test_a_person_sees_the_offending_characters(discover: Any, tmp_path: Path) -
     assert "atm.csv: partly 41 records in, 40 land, 1 quarantined" in printed
     assert "20<U+00A0>,deposit" in printed
     assert "U+00A0 NO-BREAK SPACE" in printed
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input_is_a_file_like_any_other(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "discover", "--home", str(tmp_path / "home")]
+    command += ["land", "atm", name, "--check", "--json"]
+    done = subprocess.run(command, input=HEADER + GOOD, text=True, capture_output=True, check=True)
+    (file,) = json.loads(done.stdout)["files"]
+    assert (file["file"], file["state"], file["landed"]) == ("stdin", "landed", 40)
+
+
+def test_what_a_glob_passes_over_is_named(discover: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "atm.csv", HEADER + GOOD)
+    (tmp_path / "archive").mkdir()
+    code, document, _ = discover("land", "atm", f"{tmp_path}/a*", "--check", "--json")
+    assert (code, [file["file"] for file in document["files"]]) == (0, [path])
+    assert document["passed_over"] == [{"file": f"{tmp_path}/archive", "reason": "a folder"}]
+    _, printed, _ = discover("land", "atm", f"{tmp_path}/a*", "--check")
+    assert "archive: a folder" in printed
+
+
+def test_a_source_adds_to_the_folder_and_the_report_names_what_is_left(
+    discover: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, more = tmp_path / "in" / "atm" / "DAY1.CSV", tmp_path / "more.csv"
+    inside.parent.mkdir(parents=True)
+    for path in (inside, more, inside.with_name("day2.csv.gz")):
+        path.write_text(HEADER + GOOD)
+    seen: dict[str, Any] = {}
+
+    def refresh(_: Any, inputs: Any, **options: Any) -> Report:
+        seen.update(inputs)
+        return Report("r", passed_over=[item.to_json() for item in options["passed_over"]])
+
+    monkeypatch.setattr("discover.refresh.refresh", refresh)
+    words = ("refresh", "--inputs", str(tmp_path / "in"), "--source", f"atm={more}")
+    _, document, _ = discover(*words, "--json")
+    assert seen == {"atm": [str(inside), str(more)]}
+    (left,) = document["passed_over"]
+    assert (Path(left["file"]).name, left["reason"]) == ("day2.csv.gz", "compressed: unpack it")
 
 
 def test_wrong_words_end_with_2(discover: Any, tmp_path: Path) -> None:

@@ -30,10 +30,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ingest import bank
 from ingest.assess import Assessment
-from ingest.stage import open_stage
-from lakehouse.errors import InputRejected
 from lakehouse.scratch import scratch_folder
 from lakehouse.scrub import scrub
 from lakehouse.settings import Settings, load
@@ -203,18 +200,6 @@ def deliveries() -> dict[str, Delivery]:
         "complaints": Delivery(
             "feedback", tuple(_COMPLAINTS), b"\n", reference.complaints, frozenset()
         ),
-        "psql script, one INSERT": _script(
-            [
-                _SQL_HEAD + _sql_row(1) + b",\n",
-                *(_sql_row(n) + (b";\n" if n == 12 else b",\n") for n in range(2, 13)),
-            ]
-        ),
-        "psql script, many INSERTs": _script(
-            [
-                b"\\c banking_data\n" + _SQL_INSERT + b" " + _sql_row(1) + b";\n",
-                *(_SQL_INSERT + b" " + _sql_row(n) + b";\n" for n in range(2, 13)),
-            ]
-        ),
     }
 
 
@@ -254,8 +239,6 @@ _COMPLAINTS = [
         )
     )
 ]
-_SQL_INSERT = b"INSERT INTO customers (name, email, city) VALUES"
-_SQL_HEAD = b"\\c banking_data\n-- customers; 'all' of them\n" + _SQL_INSERT + b"\n"
 
 
 def _atm_lines() -> list[bytes]:
@@ -279,10 +262,6 @@ def _credit(n: int) -> bytes:
     ).encode()
 
 
-def _sql_row(n: int) -> bytes:
-    return f"('Liam O''Brien {n}', 'liam{n}@example.com', 'St. John''s')".encode()
-
-
 def _quoted(line: bytes) -> bytes:
     return b",".join(b'"%b"' % field for field in line.split(b","))
 
@@ -304,17 +283,11 @@ def _array(records: list[bytes]) -> Delivery:
     return Delivery("credit_bureau", pieces, b"\n", reference.credit, frame)
 
 
-def _script(pieces: list[bytes]) -> Delivery:
-    return Delivery("script", tuple(pieces), b"\n", reference.sql_rows, frozenset())
-
-
 # ---- landing them
 
 
 def landed(source: str, files: Sequence[bytes], folder: Path) -> list[tuple[list[Row], int]]:
     """Rows that land of each file, and how much of it is quarantined; each lands by itself."""
-    if source == "script":
-        return [_from_script(data, folder) for data in files]
     settings = load(folder, "local", bad_share_limit=1)
     if source in ("atm", "feedback"):
         return _assessed(settings, source, files, folder)
@@ -363,20 +336,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple((loan["type"], loan["amount"]) for loan in value)
     return value
-
-
-def _from_script(data: bytes, folder: Path) -> tuple[list[Row], int]:
-    path = folder / "script.sql"
-    path.write_bytes(data)
-    settings = load(folder, "local", bad_share_limit=1)
-    try:
-        rows, lines, report = bank._as_csv(path, folder)
-        with open_stage(folder) as stage:
-            bank._check(settings, stage, bank._contract(rows), rows, lines, report)
-            found = stage.execute("SELECT t_name, t_email, t_city FROM staged").fetchall()
-    except InputRejected:
-        return [], 1
-    return found, report.rejected
 
 
 def expected(delivery: Delivery) -> list[Row]:

@@ -53,12 +53,6 @@ _COMPLAINT = re.compile(
 
 _LITERAL = r"'((?:[^']|'')*)'"
 _BLANK = r"(?:[ \t\r\n\f\v]|--[^\n]*(?:\n|$)|^\\c [^\n;(']*\n)*"
-_SQL_ROW = re.compile(
-    rf"{_BLANK}(?:INSERT{_BLANK}INTO{_BLANK}customers{_BLANK}\({_BLANK}name{_BLANK},{_BLANK}email"
-    rf"{_BLANK},{_BLANK}city{_BLANK}\){_BLANK}VALUES)?{_BLANK}\({_BLANK}{_LITERAL}{_BLANK},{_BLANK}"
-    rf"{_LITERAL}{_BLANK},{_BLANK}{_LITERAL}{_BLANK}\){_BLANK}(?:,|(?:;{_BLANK})*){_BLANK}",
-    re.IGNORECASE,
-)
 
 
 def atm(data: bytes) -> Records:
@@ -89,16 +83,6 @@ def complaints(data: bytes) -> Records:
             return None
         found.append(record)
     return found
-
-
-def sql_rows(data: bytes) -> Records:
-    """Rows of INSERT statements, with or without the statement's head; comments are passed over."""
-    text = _text(data)
-    if text is None:
-        return None
-    if re.fullmatch(rf"{_BLANK}(?:;{_BLANK})*", text):
-        return []
-    return _texts(data, _SQL_ROW, _sql_row)
 
 
 def exists(moment: datetime) -> bool:
@@ -190,11 +174,6 @@ def _credit_record(match: re.Match[str]) -> tuple[Any, ...] | None:
     if any(amount <= 0 for _, amount in loans):
         return None
     return customer, score, late, tuple(loans)
-
-
-def _sql_row(match: re.Match[str]) -> tuple[Any, ...] | None:
-    name, email, city = (value.replace("''", "'") for value in match.groups())
-    return (name, email, city) if _is_customer(name, email, city) else None
 
 
 def _complaint(match: re.Match[str]) -> tuple[Any, ...] | None:

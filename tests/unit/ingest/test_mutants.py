@@ -32,8 +32,6 @@ MUTANTS = {
     "credit records, array": 150,
     "credit records, lines": 150,
     "complaints": 600,
-    "psql script, one INSERT": 300,
-    "psql script, many INSERTs": 300,
 }
 
 
