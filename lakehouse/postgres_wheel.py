@@ -47,6 +47,23 @@ def run(arguments: list[str], user: str | None, text: str = "") -> None:
         )
 
 
+def initialise(data: Path, user: str | None, *, superuser: str, auth: str) -> None:
+    """Create a cluster in ``data``: UTF-8, and the same order of text on every machine."""
+    arguments = [
+        program("initdb"),
+        f"--pgdata={data}",
+        f"--username={superuser}",
+        f"--auth={auth}",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--no-sync",
+        "--no-instructions",
+    ]
+    run(arguments, user)
+
+
 def program(name: str) -> str:
     """Path of one of the wheel's programs.
 

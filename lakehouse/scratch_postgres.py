@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from lakehouse.catalog import BANK_DATABASE
 from lakehouse.errors import DiscoverError, ServiceUnavailable
-from lakehouse.postgres_wheel import group_of, let_in, program, run, system_user
+from lakehouse.postgres_wheel import group_of, initialise, let_in, program, system_user
 
 ROLE = "postgres"
 """May create what it likes in its database, but is no superuser: no files, programs or network.
@@ -121,22 +121,8 @@ def scratch_postgres(data: Path) -> Iterator[ScratchPostgres]:
         # Passing through only: the folder can't be listed.
         data.parent.chmod(0o711)
         let_in(user, data)
-    run(
-        [
-            program("initdb"),
-            f"--pgdata={data}",
-            f"--username={ADMIN}",
-            # The data folder is its owner's alone, and with it the socket.
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--no-sync",
-            "--no-instructions",
-        ],
-        user,
-    )
+    # The data folder is its owner's alone, and with it the socket.
+    initialise(data, user, superuser=ADMIN, auth="trust")
     words = [program("postgres"), "-D", str(data)]
     for name, value in _SETTINGS.items():
         words += ["-c", f"{name}={value}"]

@@ -12,7 +12,7 @@ import psutil
 
 from lakehouse import secrets_store
 from lakehouse.catalog import BANK_DATABASE
-from lakehouse.postgres_wheel import let_in, program, run, system_user
+from lakehouse.postgres_wheel import initialise, let_in, program, run, system_user
 from lakehouse.services.service import Launch, Service, is_alive
 
 ROLE = "bank"
@@ -95,22 +95,8 @@ class Postgres(Service):
     def _create(self, user: str | None, password: str) -> None:
         half = self.data / "cluster.new"
         shutil.rmtree(half, ignore_errors=True)
-        # "reject" until our own rules stand: nobody gets in without a password at any moment.
-        run(
-            [
-                program("initdb"),
-                f"--pgdata={half}",
-                "--username=postgres",
-                "--auth=reject",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--no-sync",
-                "--no-instructions",
-            ],
-            user,
-        )
+        # "reject" until our own rules are there: nobody gets in without a password at any moment.
+        initialise(half, user, superuser="postgres", auth="reject")
         (half / "pg_hba.conf").write_text(f"host all {ROLE} 127.0.0.1/32 scram-sha-256\n")
         _single(
             half,

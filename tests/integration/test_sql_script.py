@@ -46,15 +46,17 @@ def _one_initdb() -> Iterator[None]:
     ):
         first = Path(made) / "cluster"
 
+        really_run = postgres_wheel.run
+
         def initdb(words: list[str], user: str | None) -> None:
             (data,) = [word.partition("=")[2] for word in words if word.startswith("--pgdata=")]
             if not first.exists():
-                postgres_wheel.run(words, user)
+                really_run(words, user)
                 subprocess.run(["cp", "-a", data, first], check=True)
             else:
                 subprocess.run(["cp", "-a", f"{first}/.", data], check=True)
 
-        patch.setattr("lakehouse.scratch_postgres.run", initdb)
+        patch.setattr("lakehouse.postgres_wheel.run", initdb)
         yield
 
 
@@ -499,8 +501,15 @@ def test_a_refused_script_leaves_no_process_and_no_folder(tmp_path: Path) -> Non
 def sleeping(pid: int) -> list[psutil.Process]:
     """The servers and psql of a load, once its script runs."""
     children = psutil.Process(pid).children(recursive=True)
-    commands = [" ".join(child.cmdline()) for child in children]
-    return children if any("SELECT" in command for command in commands) else []
+    return children if any("SELECT" in command_of(child) for child in children) else []
+
+
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        # It has just ended: initdb starts many that do.
+        return ""
 
 
 def wait_for(pid: int) -> list[psutil.Process]:

@@ -18,6 +18,8 @@ from lakehouse.settings import REPOSITORY, Settings, load
 from lakehouse.text import key_sql
 from lakehouse.versions import Manifest, Versions
 
+Change = Callable[[duckdb.DuckDBPyConnection], None]
+
 RUN_ID = "20261124T060000.000000Z"
 BANDS = {
     "Poor": "300–559 Poor",
@@ -95,9 +97,18 @@ def semantic_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bank_home(tmp_path_factory: pytest.TempPathFactory, semantic_manifest: Path) -> Path:
     """A home with one published version of the eight customers."""
     home = tmp_path_factory.mktemp("home")
+    publish_bank(home, semantic_manifest)
+    return home
+
+
+def publish_bank(home: Path, semantic_manifest: Path, change: Change | None = None) -> None:
+    """Publish the eight customers in ``home``, after ``change`` has run on their marts."""
     versions = Versions(home)
     marts = versions.candidate(RUN_ID)
     write_marts(marts)
+    if change:
+        with duckdb.connect(str(marts)) as connection:
+            change(connection)
     shutil.copyfile(semantic_manifest, versions.semantic_manifest_file(RUN_ID))
     versions.publish(
         Manifest(
@@ -109,7 +120,6 @@ def bank_home(tmp_path_factory: pytest.TempPathFactory, semantic_manifest: Path)
             data_through="2026-11-23",
         )
     )
-    return home
 
 
 @pytest.fixture

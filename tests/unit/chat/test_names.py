@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from chat.plan import Scope
 from lakehouse.settings import Settings, load
 from lakehouse.text import key_sql
 from lakehouse.users import add_user
-from lakehouse.versions import Manifest, Versions
-from tests.unit.conftest import RUN_ID
+from tests.unit.conftest import publish_bank
 
 # id, name, city
 PEOPLE = [
@@ -37,16 +35,11 @@ Say = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, bank_home: Path) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, semantic_manifest: Path) -> Path:
     """A bank of awkward names: each customer has one loan, of a thousand times the id."""
     home = tmp_path_factory.mktemp("names")
-    versions = Versions(home)
-    marts = versions.candidate(RUN_ID)
-    shutil.copyfile(Versions(bank_home).marts_file(RUN_ID), marts)
-    shutil.copyfile(
-        Versions(bank_home).semantic_manifest_file(RUN_ID), versions.semantic_manifest_file(RUN_ID)
-    )
-    with duckdb.connect(str(marts)) as connection:
+
+    def change(connection: duckdb.DuckDBPyConnection) -> None:
         for table in ("fct_customers", "fct_loans", "fct_atm_transactions", "fct_credit_history"):
             connection.execute(f"DELETE FROM {table}")
         for number, name, city in PEOPLE:
@@ -64,16 +57,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, bank_home: Path) -> Path:
             f"CREATE OR REPLACE TABLE dim_customers AS SELECT *, {key_sql('customer_name')}"
             " AS customer_name_key FROM fct_customers"
         )
-    versions.publish(
-        Manifest(
-            run_id=RUN_ID,
-            published_at="2026-11-24T06:00:00+00:00",
-            inputs={},
-            code="",
-            tables={},
-            data_through="2026-11-23",
-        )
-    )
+
+    publish_bank(home, semantic_manifest, change)
     add_user(home, "analyst", "all")
     return home
 

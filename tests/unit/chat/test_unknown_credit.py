@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import pytest
 from chat.answer import ask
 from chat.plan import Scope
 from lakehouse.settings import load
-from lakehouse.versions import Manifest, Versions
-from tests.unit.conftest import RUN_ID, write_marts
+from tests.unit.conftest import publish_bank
 
 Say = Callable[..., dict[str, Any]]
 
@@ -26,29 +24,18 @@ TWO = "2 customers aren't counted: refused records that name nobody may be their
 def unsure_home(tmp_path_factory: pytest.TempPathFactory, semantic_manifest: Path) -> Path:
     """The bank of the other tests. 6's record was refused; 7 and 8 have none, or a refused one."""
     home = tmp_path_factory.mktemp("unsure")
-    versions = Versions(home)
-    marts = versions.candidate(RUN_ID)
-    write_marts(marts)
     unknown = (
         "credit_record_status = 'unknown', credit_score = NULL, credit_band = NULL,"
         " delinquencies = NULL, loan_count = NULL, loan_total = NULL WHERE customer_id IN (7, 8)"
     )
-    with duckdb.connect(str(marts)) as connection:
+
+    def change(connection: duckdb.DuckDBPyConnection) -> None:
         for table in ("fct_customers", "dim_customers"):
             connection.execute(f"UPDATE {table} SET {unknown}")
         connection.execute(f"UPDATE fct_credit_history SET {unknown} AND valid_to_date IS NULL")
         connection.execute("DELETE FROM fct_loans WHERE customer_id = 8")
-    shutil.copyfile(semantic_manifest, versions.semantic_manifest_file(RUN_ID))
-    versions.publish(
-        Manifest(
-            run_id=RUN_ID,
-            published_at="2026-11-24T06:00:00+00:00",
-            inputs={},
-            code="",
-            tables={},
-            data_through="2026-11-23",
-        )
-    )
+
+    publish_bank(home, semantic_manifest, change)
     return home
 
 
