@@ -409,22 +409,40 @@ def _limit_api_logins(app):
 
 
 def _keep_formulas_out_of_exports():
-    """Superset's rules miss a leading tab or carriage return, and array formulas in Excel."""
+    """Escape what Superset's rules leave out.
+
+    They miss a leading tab or carriage return, array formulas and headers in Excel, and every cell
+    of a CSV file that is long enough to be streamed.
+    """
+    import csv as standard_csv
+    from types import SimpleNamespace
+
+    from superset.commands.streaming_export import base as streaming
     from superset.utils import csv, excel
 
-    escape, quote = csv.escape_value, excel.quote_formulas
+    escape = csv.escape_value
 
     def escape_value(value):
-        return f"'{value}" if value.startswith(("\t", "\r")) else escape(value)
+        starts = value.startswith(("\t", "\r"))
+        # pandas quotes no carriage return, so what follows one would begin a line.
+        value = value.replace("\r", "\n")
+        return f"'{value}" if starts else escape(value)
+
+    def escape_cell(value):
+        return escape_value(value) if isinstance(value, str) else value
+
+    def quote_cell(cell):
+        starts = ("=", "+", "-", "@", "\t", "\r", "{")
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(starts) else cell
 
     def quote_formulas(frame):
-        frame = quote(frame)
-        for name in frame.select_dtypes(include="object").columns:
-            frame[name] = frame[name].map(
-                lambda cell: (
-                    f"'{cell}" if isinstance(cell, str) and cell[:1] in ("\t", "\r", "{") else cell
-                )
-            )
-        return frame
+        text = frame.select_dtypes(include="object").columns
+        frame[text] = frame[text].map(quote_cell)
+        return frame.rename(columns=quote_cell)
+
+    def writer(*arguments, **options):
+        rows = standard_csv.writer(*arguments, **options)
+        return SimpleNamespace(writerow=lambda row: rows.writerow([*map(escape_cell, row)]))
 
     csv.escape_value, excel.quote_formulas = escape_value, quote_formulas
+    streaming.csv = SimpleNamespace(writer=writer, QUOTE_MINIMAL=standard_csv.QUOTE_MINIMAL)

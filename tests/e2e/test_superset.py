@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import urllib.error
 import urllib.parse
@@ -126,6 +128,40 @@ def test_a_customers_awkward_name_is_a_name_and_no_sql(site: Site) -> None:
             wanted = mart_rows(marts, chart, "analyst", scope.chosen)
             assert wanted[()], name
             assert superset_rows(guest, site.loaded, chart, scope) == wanted, name
+
+
+@pytest.mark.parametrize("row_limit", [1_000, 100_000])
+def test_an_exported_cell_is_no_formula(site: Site, row_limit: int) -> None:
+    """Superset writes a long file, by its row limit, with other code than a short one."""
+    cells = ["=1+1", "+1", "-1+1", "@SUM(1)", "\t=1", "\r=1", "Plain"]
+    moved = "update fct_customers set city = $city where customer_id = (select min(customer_id)"
+    moves = [
+        (f"{moved} + $place from fct_customers)", {"city": city, "place": at})
+        for at, city in enumerate(cells)
+    ]
+    with changed(site, *moves):
+        found = exported(site, row_limit)
+    escaped = {f"'{cell}".replace("\r", "\n") for cell in cells[:-1]}
+    assert escaped | {"Plain"} <= found
+    assert not found & set(cells[:-1])
+
+
+def exported(site: Site, row_limit: int) -> set[str]:
+    """The cities of the CSV file that an administrator downloads, one a customer."""
+    body = {
+        "datasource": {"id": site.loaded.datasets["customers"], "type": "table"},
+        "queries": [{"columns": ["city"], "metrics": ["customer_count"], "row_limit": row_limit}],
+        "form_data": {"row_limit": row_limit},
+        "result_format": "csv",
+        "result_type": "full",
+    }
+    admin = as_account(site.settings, "admin")
+    request = admin._request("/api/v1/chart/data", json.dumps(body).encode())
+    for name, value in {**admin._headers, "Content-Type": "application/json"}.items():
+        request.add_header(name, value)
+    with admin._opener.open(request) as answer:
+        text = answer.read().decode()
+    return {row[0] for row in csv.reader(io.StringIO(text, newline=""))}
 
 
 RANGES = [
