@@ -21,6 +21,7 @@ from chat.plan import (
     NotCovered,
     Plan,
     Population,
+    Query,
     Scope,
     Unclear,
     compose,
@@ -43,6 +44,8 @@ from lakehouse.unknown_credit import not_counted, not_known
 from lakehouse.users import Grant, read_grants
 
 CITED_DOCUMENTS = 20
+UNKNOWN_NAMED = 5
+"""Values of the filters that an answer names because the version doesn't have them."""
 PLACES = Decimal("0.000001")
 
 
@@ -58,7 +61,7 @@ class _Asker:
     scoped: Population
     scope: Scope
     unknown: tuple[str, ...] = ()
-    """Values of the filters that the version doesn't have, such as ``city Atlantis``."""
+    """What the version doesn't have of the filters, such as ``customer in city Atlantis``."""
     nothing_known: bool = False
     """Whether one of the filters has no value that the version has."""
 
@@ -194,7 +197,6 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         if not version.figure(sql, entitled.parameters):
             # A city without customers, an id that is gone: no figure, rather than a zero.
             entitled = Population(everyone=False, predicate=_NOBODY)
-    bands = {_band_name(value): value for value in _values(version, "credit_band")}
     parts = [] if entitled.everyone else [entitled.predicate]
     parameters = dict(entitled.parameters)
 
@@ -202,35 +204,41 @@ def _asker(version: Published, user: str | None, grants: Sequence[Grant], scope:
         parts.append(predicate)
         parameters[name] = list(values)
 
-    if scope.customers is not None:
-        narrow("customer_id = ANY($s_customers)", "s_customers", scope.customers)
     unknown: list[str] = []
     nothing_known = False
 
-    def known(kind: str, asked: Sequence[str], found: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    def known(kind: str, values: Mapping[Any, Sequence[str]]) -> tuple[str, ...]:
+        """The version's spellings of a filter's values; keeps those that it doesn't have."""
         nonlocal nothing_known
-        missing = [name for name, spelled in zip(asked, found, strict=True) if not spelled]
-        unknown.extend(f"{kind} {name}" for name in missing)
-        nothing_known = nothing_known or (bool(asked) and len(missing) == len(asked))
-        return tuple(dict.fromkeys(value for spelled in found for value in spelled))
+        missing = [value for value, spelled in values.items() if not spelled]
+        unknown.extend(f"{kind} {value}" for value in missing)
+        nothing_known = nothing_known or (bool(values) and len(missing) == len(values))
+        return tuple(dict.fromkeys(name for spelled in values.values() for name in spelled))
 
+    if scope.customers is not None:
+        narrow("customer_id = ANY($s_customers)", "s_customers", scope.customers)
+        where = " AND ".join(f"({part})" for part in parts)
+        sql = f"SELECT customer_id FROM {version.registry.customers} WHERE {where}"
+        seen = {row[0] for row in version.rows(Query(sql, parameters))[1]}
+        # The same words for a customer of somebody else, who must not be revealed.
+        ids = {f"#{n} that you may see": ["#"] if n in seen else [] for n in scope.customers}
+        known("customer", ids)
     if scope.cities is not None:
-        spelled = [version.spellings_of(city) for city in scope.cities]
-        cities = known("city", scope.cities, spelled)
+        cities = known(
+            "customer in city", {city: version.spellings_of(city) for city in scope.cities}
+        )
         narrow("city = ANY($s_cities)", "s_cities", cities)
         scope = scope.model_copy(update={"cities": cities or scope.cities})
     if scope.credit_bands is not None:
-        spelled = [
-            [bands[name]] if (name := _band_name(band)) in bands else []
-            for band in scope.credit_bands
-        ]
-        named = known("credit band", scope.credit_bands, spelled)
+        bands = {_band_name(value): [value] for value in _values(version, "credit_band")}
+        asked = {band: bands.get(_band_name(band), []) for band in scope.credit_bands}
+        named = known("customer in credit band", asked)
         narrow(f"coalesce(credit_band, '{NO_SCORE}') = ANY($s_bands)", "s_bands", named)
         scope = scope.model_copy(update={"credit_bands": named or scope.credit_bands})
     if scope.loan_types is not None:
         kinds = _values(version, "loan_type")
-        spelled = [spellings_of(kind, kinds) for kind in scope.loan_types]
-        loan_types = known("loan type", scope.loan_types, spelled)
+        asked = {kind: spellings_of(kind, kinds) for kind in scope.loan_types}
+        loan_types = known("loan of type", asked)
         scope = scope.model_copy(update={"loan_types": loan_types or scope.loan_types})
     scoped = Population(
         everyone=not parts,
@@ -247,7 +255,9 @@ def _unknown(asker: _Asker) -> str:
     """Names the filter's values that the version doesn't have; "" without any."""
     if not asker.unknown:
         return ""
-    return f"The published version has no {', no '.join(asker.unknown)}."
+    named, more = asker.unknown[:UNKNOWN_NAMED], len(asker.unknown) - UNKNOWN_NAMED
+    further = f", and not {more:,} others of the filters" if more > 0 else ""
+    return f"The published version has no {', no '.join(named)}{further}."
 
 
 def _entitled(version: Published, grants: Sequence[Grant]) -> Population:

@@ -120,8 +120,8 @@ def _narrow(
     if declared.narrows not in kinds or of_then:
         # What a customer was on an earlier day can differ from what the filter chose.
         return found
-    asked = {_key(value) for value in found.values}
-    if not any((_key(value) in asked) == (found.op == "in") for value in allowed):
+    asked = {str(value) for value in found.values}
+    if not any((str(value) in asked) == (found.op == "in") for value in allowed):
         label = registry.dimensions[found.field].label.lower()
         sign = "#" if found.field == CUSTOMER else ""
         said = _listed(found.values, sign)
@@ -132,8 +132,8 @@ def _narrow(
         )
     if found.op == "not in":
         return found
-    kept = {_key(value) for value in allowed}
-    values = tuple(value for value in found.values if _key(value) in kept)
+    kept = {str(value) for value in allowed}
+    values = tuple(value for value in found.values if str(value) in kept)
     return found.model_copy(update={"values": values})
 
 
@@ -141,7 +141,3 @@ def _listed(values: Sequence[Any], sign: str) -> str:
     named = [f"{sign}{value}" for value in values[: wording.NAMED_ROWS]]
     more = len(values) - len(named)
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
-
-
-def _key(value: Any) -> str:
-    return str(value).casefold()

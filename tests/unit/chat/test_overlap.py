@@ -28,7 +28,7 @@ APART = [
     ({"customers": [3]}, "total loans of customer 1", "nothing is in both"),
     ({"customers": [3]}, "How many withdrawals in Toronto?", "leave out all"),
     (
-        {"credit_bands": ["Poor"]},
+        {"credit_bands": ["Fair"]},
         "How many customers have an excellent credit score?",
         "nothing is in both",
     ),
