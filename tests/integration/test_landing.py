@@ -526,10 +526,10 @@ def run_in_bank(settings: Settings, sql: str) -> None:
 def test_bad_customers_are_not_loaded_and_too_many_stop_it(own: Settings, tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
     good = "".join(f"{n},N{n},n{n}@example.com,Regina\n" for n in range(1, 31))
-    path.write_text(f"customer_id,name,email,city\n{good}31,,empty@example.com,Regina\n")
+    path.write_text(f"customer_id,name,email,city\n{good}31,{'x' * 101},long@example.com,Regina\n")
     report = bank.load_file(own, path, replace=True)
     assert (report.loaded, report.rejected, report.rejects[0].line) == (30, 1, 32)
-    path.write_text("customer_id,name,email,city\n1,,empty@example.com,Regina\n")
+    path.write_text(f"customer_id,name,email,city\n1,{'x' * 101},long@example.com,Regina\n")
     with pytest.raises(InputRejected):
         bank.load_file(own, path, replace=True)
     assert len(customers_of(own)) == 30
@@ -539,7 +539,7 @@ def test_a_bad_row_among_rows_without_ids_stops_the_load(own: Settings, tmp_path
     """The next row would get its id, and every later one the id of another."""
     path = tmp_path / "c.csv"
     good = "".join(f"N{n},n{n}@example.com,Regina\n" for n in range(1, 100))
-    for bad in (",empty@example.com,Regina\n", "N1,n1@example.com,Regina\n"):
+    for bad in (f"{'x' * 101},long@example.com,Regina\n", "N1,n1@example.com,Regina\n"):
         path.write_text(f"name,email,city\n{good}{bad}N,last@example.com,Regina\n")
         with pytest.raises(InputRejected, match=r"line 101: .*without customer_id"):
             bank.load_file(own, path, replace=True)

@@ -120,7 +120,7 @@ def test_a_refused_record_is_unknown_everywhere_until_a_clean_file_comes(bank: B
 
     # More bad records than the limit still stop the batch, whatever they name.
     file = bank.home / "credit.json"
-    file.write_text(delivered(dict.fromkeys((1, 2, 3), broken)))
+    file.write_text(delivered({n: record(n).replace("100.5", "NaN") for n in (1, 2, 3)}))
     stopped = bank.run("land", "credit_bureau", str(file), code=3)
     assert stopped["stopped"].startswith("3 of 30 records are bad")
     assert stopped["batch_id"] is None

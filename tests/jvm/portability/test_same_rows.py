@@ -130,7 +130,8 @@ def test_the_days_are_what_they_say(second: Story) -> None:
     scores = {row["customer_id"]: row for row in rows("second", "fct_customers")}
     assert scores[1]["credit_score"] == 900
     assert scores[2]["credit_record_status"] == "quarantined"
-    assert scores[3]["credit_record_status"] == "absent"
+    # A refused record that names nobody may be 3's.
+    assert scores[3]["credit_record_status"] == "unknown"
     transactions = {row["transaction_id"] for row in rows("first", "fct_atm_transactions")}
     added = [
         row

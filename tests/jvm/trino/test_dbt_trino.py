@@ -106,7 +106,7 @@ def test_the_build_after_one_whose_trino_was_killed_is_right(project: Project) -
 
 def test_what_a_killed_unit_test_left_does_not_stand_in_its_way(project: Project) -> None:
     left = {
-        "fct_complaints": "discover.a_complaint_without_a_time_has_no_day",
+        "fct_complaints": "discover.a_complaint_is_of_the_banks_day",
         "int_atm_transactions_summed_to_customers": (
             "discover_intermediate.deposits_and_withdrawals_are_told_apart"
         ),

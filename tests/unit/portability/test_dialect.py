@@ -82,5 +82,5 @@ def test_a_planted_model_is_named(tmp_path: Path) -> None:
     assert f"{name} (first build)" in told
     assert all(not faults for faults in told.values()), told
     of_metrics = list(metric_queries("trino", found.semantic_manifest))
-    assert len(of_metrics) == 46
+    assert len(of_metrics) == 50
     assert "lake" in of_metrics[0].sql
