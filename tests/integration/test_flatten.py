@@ -410,15 +410,15 @@ PLANTS: dict[str, list[tuple[str, dict[str, str] | None, set[str]]]] = {
         ("customer_id = 2", None, {"rows agree with what landed"}),
     ],
     "credit_profiles": [
-        ("customer_id = 3", {"customer_id": "NULL"}, {"customer_id is never null"}),
-        ("customer_id = 3", {"record_status": "'lost'"}, {"record_status is known"}),
+        ("customer_id = 2", {"customer_id": "NULL"}, {"customer_id is never null"}),
+        ("customer_id = 3", {"record_status": "'lost'"}, {"record_status is known", "totals"}),
         ("customer_id = 2", {"credit_score": "299"}, {"credit_score is on the scale"}),
         ("customer_id = 2", {"credit_score": "901"}, {"credit_score is on the scale"}),
         ("customer_id = 2", {"credit_score": "NULL"}, {"credit_score is never null"}),
         ("customer_id = 2", {"delinquencies": "-1"}, {"delinquencies is not negative"}),
         ("customer_id = 2", {"delinquencies": "NULL"}, {"delinquencies is never null"}),
         ("customer_id = 2", {"customer_id": "1"}, {"customer_id is unique"}),
-        ("customer_id = 2", None, {"rows agree with what landed"}),
+        ("customer_id = 2", None, {"rows agree with what landed", "totals"}),
     ],
     "loans": [
         ("loan_number = 2", {"customer_id": "NULL"}, {"customer_id is never null"}),
