@@ -668,9 +668,11 @@ def _uncounted(version: Published, asker: _Asker, plan: Plan, metric: Metric) ->
     """Customers in scope whose credit isn't known, by status, where that bears on the answer."""
     registry = version.registry
     shown = (version.registry.metrics[name] for name in plan.columns)
+    filtered = (found.field for found in (*plan.filters, *plan.base))
     if not (
-        _leaves_out(version, plan, metric)
-        or any(name in OF_CREDIT for name in plan.group_by)
+        asker.scope.credit_bands
+        or _leaves_out(version, plan, metric)
+        or any(name in OF_CREDIT for name in (*plan.group_by, *filtered))
         or any(_is_of_credit(version, found) for found in shown)
     ):
         return {}
@@ -713,10 +715,21 @@ def _without_credit(version: Published, plan: Plan) -> Plan:
 def _leaves_out(version: Published, plan: Plan, metric: Metric) -> bool:
     """Whether customers of unknown credit are in no figure of the answer."""
     metrics = [metric, *(version.registry.metrics[found.metric] for found in plan.conditions)]
-    filtered = any(
-        found.field in (*OF_CREDIT, RECORD_STATUS) for found in (*plan.filters, *plan.base)
+    filtered = (
+        found
+        for found in (*plan.filters, *plan.base)
+        if found.field in (*OF_CREDIT, RECORD_STATUS)
     )
-    return filtered or any(_is_of_credit(version, found) for found in metrics)
+    return not all(_takes_unknown(found) for found in filtered) or any(
+        _is_of_credit(version, found) for found in metrics
+    )
+
+
+def _takes_unknown(found: Filter) -> bool:
+    """Whether customers of unknown credit pass the filter: they have no score."""
+    if found.field != "credit_band":
+        return False
+    return (found.op == "in") == (NO_SCORE in found.values)
 
 
 def _is_of_credit(version: Published, metric: Metric) -> bool:

@@ -113,6 +113,24 @@ def test_a_group_without_a_band_says_whose_credit_is_unknown(say: Say) -> None:
     assert "2 customers' credit isn't known" in answer["answer"]
 
 
+@pytest.mark.parametrize(
+    ("question", "bands"),
+    [
+        ("How many customers have no score?", []),
+        ("Which customers have no score?", []),
+        ("How many customers are not in the Good band?", []),
+        ("How many customers are there?", ["No score"]),
+        ("total deposits", ["No score"]),
+    ],
+)
+def test_who_has_no_score_includes_unknown_credit(
+    say: Say, question: str, bands: list[str]
+) -> None:
+    answer = say(question, credit_bands=bands or None)
+    assert "2 customers' credit isn't known" in answer["answer"]
+    assert "counted" not in answer["answer"]
+
+
 def test_a_share_of_everyone_says_whose_credit_is_unknown(say: Say) -> None:
     answer = say("What percentage of customers have no loans?")
     assert answer["rows"] == [["12.50"]]
