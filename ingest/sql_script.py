@@ -45,7 +45,7 @@ WHERE lower(relname) = '{CUSTOMERS_TABLE}' AND relkind IN ('r', 'p', 'v', 'm', '
 ORDER BY 1"""
 _SAFE = "-c search_path=pg_catalog -c row_security=off -c client_min_messages=error"
 """For statements after the script: names mean what they mean, and no row is hidden."""
-_UNDEFINED_TABLE = "42P01"
+_UNDEFINED_TABLE, _DUPLICATE_TABLE = "42P01", "42P07"
 _SHOWN = 120
 _DUMP_BEGINS, _DUMP_ENDS = b"-- PostgreSQL database dump\n", b"-- PostgreSQL database dump complete"
 _EDGE = 4096
@@ -135,6 +135,7 @@ def run_script(
 
     """
     _require_plain_text(script, name)
+    left_none: _NoTable | None = None
     try:
         if present is None:
             try:
@@ -145,9 +146,13 @@ def run_script(
             except _NoTable as missing:
                 if not missing.at_all:
                     raise
+                left_none = missing
         data = folder / ("table" if present is None else "table-with-rows")
         return _attempt(script, data, seconds, _Given(present))
     except _Refused as refused:
+        if left_none and refused.problem.state == _DUPLICATE_TABLE:
+            # It creates the table itself, and takes it back.
+            raise InputRejected(f"{name}: {left_none}", "nothing was loaded") from None
         raise InputRejected(f"{name}, {refused}", refused.fix) from None
     except _NoTable as missing:
         raise InputRejected(f"{name}: {missing}", "nothing was loaded") from None

@@ -351,6 +351,10 @@ BAD = {
         "current transaction is aborted",
     ),
     "no row": (f"BEGIN;\n{INSERT}{ANN};", "the script leaves no row in public.customers"),
+    "its own table is taken back": (
+        f"BEGIN;\n{TABLE}{INSERT}{ANN};\nROLLBACK;",
+        "the script leaves no table public.customers",
+    ),
     "nothing": ("SELECT 1;", "the script leaves no row in public.customers"),
     "another database": (f"\\c shop\n{INSERT}{ANN};", r"line 1: \\c shop: .*restricted"),
     "another database, created first": (
