@@ -233,9 +233,11 @@ class Assessment:
             except Problem as problem:
                 reject = record.rejected(problem)
                 rejects.append(reject)
-                # One that names nobody leaves a row too: it may be anybody's.
-                refused = {"record_status": "quarantined", "customer_id": reject.customer_id}
-                rows.append(row | refused)
+                if record.raw:
+                    # One that names nobody leaves a row too: it may be anybody's. Between two
+                    # commas there is nobody.
+                    refused = {"record_status": "quarantined", "customer_id": reject.customer_id}
+                    rows.append(row | refused)
         self.stage.add(file.number, rows)
         file.rejects.add(rejects)
 

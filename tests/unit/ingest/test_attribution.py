@@ -68,6 +68,28 @@ NAMES_NOBODY = {
     "two ids, one inside": GOOD.replace("[]", '[{"customer_id": 21}]'),
     "two ids, one in a text": GOOD.replace("[]", json.dumps('{"customer_id": 21}')),
     "two ids, one unreadable": GOOD[:-1] + ', "customer_id": null}',
+    "a part's id": GOOD.replace("customer_id", "cust").replace("[]", '[{"customer_id": 20}]'),
+    "a part's id, first": GOOD.replace('"customer_id": 20', '"joint": {"customer_id": 20}'),
+    "a part's id, with its score": (
+        '{"joint": {"customer_id": 20, "credit_score": 7}, "cust": 21, "credit_score": 620}'
+    ),
+    "a part's id, in a cut record": (
+        '{"cust": 21, "joint": {"customer_id": 20, "credit_score": 7}, "credit'
+    ),
+    "a part's id, first in a cut record": (
+        '{"joint": {"customer_id": 20, "credit_score": 7}, "cust": 21, "credit'
+    ),
+    "an id in a text": GOOD.replace('"customer_id": 20', '"note": "see customer_id: 20, or so"'),
+    "an id in a text, behind a comma": GOOD.replace(
+        '"customer_id": 20', '"note": "so, customer_id: 20, or so"'
+    ),
+    "an id that begins a text": GOOD.replace('"customer_id": 20', '"note": "customer_id: 20, so"'),
+    "an id in a text, like a record": GOOD.replace(
+        '"customer_id": 20', '"note": "{customer_id: 20}"'
+    ),
+    "another record behind it": f'{GOOD} {{"cust": 21}}',
+    "another record before it": f'{{"cust": 21}} {GOOD}',
+    "a digit with an escape": GOOD.replace("20,", "2\\u00300,", 1),
     "two records": f"{GOOD} {GOOD.replace('20', '21', 1)}",
     "two records in a list": f"[{GOOD}, {GOOD.replace('20', '21', 1)}]",
     "no id": GOOD.replace('"customer_id": 20, ', ""),
@@ -172,6 +194,13 @@ def test_refused_records_that_name_nobody_leave_the_others_alone(tmp_path: Path)
         (None, "quarantined"),
         (21, "present"),
     ]
+
+
+def test_nobody_is_refused_between_two_commas(tmp_path: Path) -> None:
+    """The commas are still named as an error of the file."""
+    text = f"[{GOOD},,{GOOD.replace('20', '21', 1)},]"
+    assert landed(text, tmp_path) == [(20, "present"), (21, "present")]
+    assert len(landed_file(text, tmp_path)[1]) == 2
 
 
 def test_a_report_says_whose_a_refused_record_is(tmp_path: Path) -> None:
