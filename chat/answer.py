@@ -716,9 +716,7 @@ def _leaves_out(version: Published, plan: Plan, metric: Metric) -> bool:
     """Whether customers of unknown credit are in no figure of the answer."""
     metrics = [metric, *(version.registry.metrics[found.metric] for found in plan.conditions)]
     filtered = (
-        found
-        for found in (*plan.filters, *plan.base)
-        if found.field in (*OF_CREDIT, RECORD_STATUS)
+        found for found in (*plan.filters, *plan.base) if found.field in (*OF_CREDIT, RECORD_STATUS)
     )
     return not all(_takes_unknown(found) for found in filtered) or any(
         _is_of_credit(version, found) for found in metrics

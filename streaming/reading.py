@@ -93,7 +93,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._silent_since: float | None = None
         self._checked_at = time.monotonic()
         self._topic_checked_at = time.monotonic()
-        self._without_since: float | None = None
+        self._unsettled_since: float | None = None
         self._rebalanced: SimpleQueue[tuple[bool, set[TopicPartition]]] = SimpleQueue()
         self._assignments = 0
         self._expelled_at = -1
@@ -364,29 +364,36 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             )
 
     def _watch_group(self) -> None:
-        """Notice a group that gives out no partitions although its broker answers."""
+        """Notice a group that never finishes sharing out, although its broker answers."""
         is_settled = self._client.group_metadata().state == MemberState.STABLE
-        if self._client.assignment() or is_settled or self._silent_since is not None:
-            self._without_since = None
+        if is_settled or self._silent_since is not None:
+            self._unsettled_since = None
             return
         now = time.monotonic()
-        if self._without_since is None:
-            self._without_since = now
-        waited = now - self._without_since
+        if self._unsettled_since is None:
+            self._unsettled_since = now
+        waited = now - self._unsettled_since
         if waited > STUCK_SECONDS and self._revive():
-            self._say("the group had lost its leader and was made anew")
-            self._without_since = now
+            self._say("the group waited for a member that is gone: it was created again")
+            self._unsettled_since = now
         elif self._until_idle and waited > PATIENCE:
             raise ServiceUnavailable(
-                "the Kafka broker gives this reader no partition",
-                "see who else reads in its group, then try again",
+                "the Kafka broker does not share out the partitions",
+                "see who else reads in this reader's group, then try again",
             )
 
     def _revive(self) -> bool:
         try:
-            return broker.revive(self._settings, self._client.config["group_id"])
+            is_revived = broker.revive(self._settings, self._client.config["group_id"])
         except (KafkaError, ServiceUnavailable):
             return False
+        if is_revived:
+            # A request to join that group is never answered, and holds up all that come after it.
+            coordinator = self._client._coordinator
+            if coordinator.coordinator_id is not None:
+                connections = coordinator._manager
+                connections.call_soon(connections.close, coordinator.coordinator_id)
+        return is_revived
 
 
 def _name(error: Exception) -> str:

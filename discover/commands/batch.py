@@ -21,8 +21,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from discover.context import settings
-from discover.land_report import visible
 from discover.schedule import after
+from discover.tables import print_rows
 from lakehouse import catalog
 from lakehouse.console import out, print_json, progress
 from lakehouse.errors import DiscoverError, UsageError, in_one_line
@@ -394,12 +394,7 @@ def sql_command(
         writer.writerow(map(_no_formula, columns))
         writer.writerows(map(_no_formula, row) for row in rows)
     else:
-        table = Table(*map(escape, columns))
-        for row in rows:
-            table.add_row(
-                *("" if value is None else escape(_on_a_terminal(value)) for value in row)
-            )
-        out.print(table)
+        print_rows(columns, rows)
         _say_which(manifest)
 
 
@@ -430,11 +425,6 @@ def _no_formula(value: object) -> object:
         return value
     text = str(value)
     return f"'{text}" if text.lstrip(" \n").startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def _on_a_terminal(value: object) -> str:
-    """A value's text, without the characters that a terminal would obey."""
-    return "\n".join(map(visible, str(value).split("\n")))
 
 
 def plain(value: Any) -> Any:

@@ -171,14 +171,11 @@ def _group(grant: Grant) -> str:
 
 
 def _show(document: Mapping[str, Any]) -> None:
-    from rich.table import Table
+    from discover.tables import print_rows
 
     out.print(document["answer"], markup=False)
     if len(document["rows"]) > 1:
-        table = Table(*(column["name"] for column in document["columns"]))
-        for row in document["rows"]:
-            table.add_row(*("" if value is None else str(value) for value in row))
-        out.print(table)
+        print_rows([column["name"] for column in document["columns"]], document["rows"])
     cited = ", ".join(
         f"{found['kind']} {found['id']}"
         + (f" ({found['title']})" if found["kind"] == "run" else "")

@@ -36,7 +36,14 @@ class Client:
         self.partitions = {P}
         self.state = MemberState.STABLE
         self.config = {"group_id": "the group"}
-        self._coordinator = SimpleNamespace(request_rejoin=lambda: None)
+        self.closed: list[Any] = []
+        self._coordinator = SimpleNamespace(
+            request_rejoin=lambda: None,
+            coordinator_id="coordinator-1",
+            _manager=SimpleNamespace(
+                call_soon=lambda function, node: function(node), close=self.closed.append
+            ),
+        )
 
     def subscribe(self, _topics: Any, listener: Any) -> None:
         self.listener = listener
@@ -179,8 +186,9 @@ def test_a_topic_that_was_made_anew_under_its_reader_ends_it(
         read(reader)
 
 
-def test_a_group_that_gives_no_partitions_is_made_anew_or_given_up(
-    make: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("partitions", [set(), {P}], ids=["without a share", "with an old share"])
+def test_a_group_that_never_shares_out_is_created_again_or_given_up(
+    make: Any, monkeypatch: pytest.MonkeyPatch, partitions: set[TopicPartition]
 ) -> None:
     asked: list[str] = []
 
@@ -192,12 +200,15 @@ def test_a_group_that_gives_no_partitions_is_made_anew_or_given_up(
     monkeypatch.setattr(reading, "STUCK_SECONDS", -1)
     monkeypatch.setattr(reading, "PATIENCE", 0.2)
     client = Client(0)
-    client.partitions, client.state = set(), MemberState.REBALANCING
+    client.partitions, client.state = partitions, MemberState.REBALANCING
+    # A member that is gone holds another partition, and nobody can ask how far it came.
+    monkeypatch.setattr(Reader, "_others_are_done", lambda _: False)
     said: list[str] = []
-    with pytest.raises(ServiceUnavailable, match="no partition"):
+    with pytest.raises(ServiceUnavailable, match="does not share out"):
         read(make(client, say=said.append))
     assert set(asked) == {"the group"}
-    assert said == ["the group had lost its leader and was made anew"]
+    assert client.closed == ["coordinator-1"]
+    assert said == ["the group waited for a member that is gone: it was created again"]
 
 
 def held_back(client: Client, begins_at: int) -> None:
