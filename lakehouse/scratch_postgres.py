@@ -73,13 +73,12 @@ class ScratchPostgres:
         # The socket is in psql's working folder, and this is a short name for that.
         words = [program("psql"), "--host=/proc/self/cwd", f"--username={role}"]
         words += ["--no-psqlrc", "--quiet", f"--dbname={database}", *arguments]
-        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
         return _start(
             words,
             self.data,
             self.user,
             signal.SIGKILL,
-            env=environment | {"PGCLIENTENCODING": "UTF8", "PGOPTIONS": settings},
+            {"PGCLIENTENCODING": "UTF8", "PGOPTIONS": settings},
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -129,7 +128,7 @@ def scratch_postgres(data: Path) -> Iterator[ScratchPostgres]:
     log_file = data.with_name(f"{data.name}.log")
     with log_file.open("wb") as log:
         # SIGQUIT: at once. Nothing of it is kept.
-        server = _start(words, data, user, signal.SIGQUIT, stdout=log, stderr=log)
+        server = _start(words, data, user, signal.SIGQUIT, {}, stdout=log, stderr=log)
     try:
         postgres = ScratchPostgres(data, user)
         _set_up(postgres, server, log_file)
@@ -161,11 +160,18 @@ def _set_up(postgres: ScratchPostgres, server: subprocess.Popen[bytes], log: Pat
 
 
 def _start(
-    words: list[str], folder: Path, user: str | None, at_end: signal.Signals, **options: Any
+    words: list[str],
+    folder: Path,
+    user: str | None,
+    at_end: signal.Signals,
+    variables: dict[str, str],
+    **options: Any,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         words,
         cwd=folder,
+        # Nothing of the caller's: PGPORT, say, is for another server.
+        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"} | variables,
         user=user,
         group=group_of(user),
         extra_groups=[] if user else None,

@@ -331,6 +331,16 @@ def test_what_postgres_has_afterwards_is_taken(kind: str, folder: Path) -> None:
     assert rows(outcome(folder, script)) == expected
 
 
+def test_the_callers_variables_are_for_another_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as those of ``eval "$(discover env)"``."""
+    variables = {"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGDATA": "/nowhere", "PGUSER": "x"}
+    for name, value in (variables | {"PGDATABASE": "x", "PGTZ": "x", "PGSSLMODE": "x"}).items():
+        monkeypatch.setenv(name, value)
+    assert rows(outcome(folder, f"{TABLE}{INSERT}{ANN};")) == [ANN_1]
+
+
 BAD = {
     "a statement fails": (f"{INSERT}{ANN};\n\n{INSERT}{ANN};", "line 3: duplicate key"),
     "a statement over many lines fails": (
