@@ -458,7 +458,7 @@ def _run(version: Published, asker: _Asker, plan: Plan) -> Table:
         columns += [figure | {"name": f"{metric.name}_before"}, figure, figure | {"name": "change"}]
     else:
         columns.append(_figure_column(metric))
-    if not plan.group_by and metric.additive and not plan.of_the_past:
+    if not plan.group_by and metric.nothing_is_zero and not plan.of_the_past:
         found = [tuple(0 if value is None else value for value in row) for row in found] or [(0,)]
     elif not plan.group_by and not found:
         found = [(None,) * len(columns)]

@@ -58,7 +58,9 @@ class Metric:
     description: str
     unit: str
     additive: bool
-    """Nothing counted is zero; for an average it is no figure at all."""
+    """Whether the figures of parts add up to the figure of all."""
+    nothing_is_zero: bool
+    """Whether the figure of no rows is 0, as dbt's ``fill_nulls_with`` says; else it is none."""
     dimensions: tuple[str, ...]
     date: str | None
     """The business day it can be narrowed to; None where the mart has none."""
@@ -323,6 +325,7 @@ def read(manifest: Mapping[str, Any]) -> Registry:
             description=raw.get("description") or "",
             unit=str(meta.get("unit", "")),
             additive=_additive(raw, raw_metrics, by_measure),
+            nothing_is_zero=_nothing_is_zero(raw, raw_metrics),
             dimensions=tuple(sorted(common)),
             date=dates.pop() if len(dates) == 1 else None,
             relation=sources[0]["node_relation"]["relation_name"],
@@ -499,6 +502,16 @@ def _additive(
             _additive(metrics[part], metrics, models) for part in parts
         )
     return False
+
+
+def _nothing_is_zero(raw: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
+    parameters = raw["type_params"]
+    if raw["type"] == "simple":
+        return bool(parameters["measure"].get("fill_nulls_with") == 0)
+    parts = parameters.get("metrics") or ()
+    return raw["type"] == "derived" and all(
+        _nothing_is_zero(metrics[part["name"]], metrics) for part in parts
+    )
 
 
 def _words(name: str) -> str:

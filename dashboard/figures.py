@@ -30,21 +30,21 @@ METRICS: dict[str, tuple[str, str]] = {
         "count(*) filter (where f.credit_record_status in ('quarantined', 'unknown'))",
     ),
     "loan_count": ("fct_loans", "count(*)"),
-    "loan_total": ("fct_loans", "sum(f.amount)"),
+    "loan_total": ("fct_loans", "coalesce(sum(f.amount), 0)"),
     "average_loan_amount": ("fct_loans", "cast(sum(f.amount) as double) / nullif(count(*), 0)"),
     "borrower_count": ("fct_loans", "count(distinct c.customer_id)"),
     "transaction_count": ("fct_atm_transactions", "count(*)"),
     "deposit_total": (
         "fct_atm_transactions",
-        "sum(f.amount) filter (where f.transaction_type = 'deposit')",
+        "coalesce(sum(f.amount) filter (where f.transaction_type = 'deposit'), 0)",
     ),
     "withdrawal_total": (
         "fct_atm_transactions",
-        "sum(f.amount) filter (where f.transaction_type = 'withdrawal')",
+        "coalesce(sum(f.amount) filter (where f.transaction_type = 'withdrawal'), 0)",
     ),
     "net_flow": (
         "fct_atm_transactions",
-        "sum(case when f.transaction_type = 'deposit' then f.amount else -f.amount end)",
+        "coalesce(sum(case f.transaction_type when 'deposit' then f.amount else -f.amount end), 0)",
     ),
     "complaint_count": ("fct_complaints", "count(*)"),
 }
@@ -276,8 +276,8 @@ def agree(one: Rows, other: Rows, limit: int | None = None) -> bool:
 def same(one: Decimal | None, other: Decimal | None) -> bool:
     """Equal to the last decimal that both write, and to fourteen digits: a double has no more."""
     if one is None or other is None:
-        # A sum over nothing is nothing to one engine and nought to another.
-        return (one or 0) == (other or 0)
+        # No figure isn't zero: "No data" beside "CAD 0.00" is a difference.
+        return one is other
     places = min(_places(one), _places(other))
     allowed = Decimal(5).scaleb(-places - 1) if _places(one) != _places(other) else Decimal(0)
     return abs(one - other) <= max(allowed, abs(one) * Decimal("1e-14"))

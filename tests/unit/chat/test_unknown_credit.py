@@ -131,6 +131,13 @@ def test_who_has_no_score_includes_unknown_credit(
     assert "counted" not in answer["answer"]
 
 
+def test_delinquencies_of_nobody_with_a_record_are_no_figure(say: Say) -> None:
+    answer = say("How many delinquencies are there?", credit_bands=["No score"])
+    assert answer["rows"] == [[None]]
+    assert "no figure" in answer["answer"]
+    assert say("What is the total loan amount?", customers=[3])["rows"] == [["0.00"]]
+
+
 def test_a_share_of_everyone_says_whose_credit_is_unknown(say: Say) -> None:
     answer = say("What percentage of customers have no loans?")
     assert answer["rows"] == [["12.50"]]

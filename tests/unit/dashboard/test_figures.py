@@ -68,8 +68,9 @@ def test_a_user_without_a_grant_sees_nothing(marts: duckdb.DuckDBPyConnection) -
         ("692.0895140664961", "692.08", False),
         ("36435208.520000003", "36435208.52", True),
         ("400", "401", False),
-        (None, "0", True),
+        (None, "0", False),
         (None, "1", False),
+        (None, None, True),
     ],
 )
 def test_figures_are_the_same_as_far_as_both_are_written_out(
