@@ -40,7 +40,7 @@ class KeptFilters(BaseModel):
 
 
 def router(settings: Settings) -> APIRouter:
-    """The page and its three endpoints, for the one user that the settings name."""
+    """The page and its API, for the one user that the settings name."""
     routes = APIRouter()
     tokens = cache(GuestTokens)
 

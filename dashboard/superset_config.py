@@ -388,8 +388,14 @@ def _limit_api_logins(app):
         if request.method != "POST" or path not in ("/login", "/api/v1/security/login"):
             return None
         sent = request.form if path == "/login" else request.get_json(silent=True)
-        name = sent.get("username") if hasattr(sent, "get") else None
-        return request.remote_addr or "", str(name)[:100]
+        name = str(sent.get("username") if hasattr(sent, "get") else None)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            # Half a character, which the database can't be asked for.
+            abort(400)
+        # Superset finds an account by its name in any case.
+        return request.remote_addr or "", name.strip().casefold()[:100]
 
     def refuse():
         who = account()

@@ -175,6 +175,8 @@ def _check(
         raise InputRejected(
             f"{name}: {error.reject.reason}", f"expected: {', '.join(CONTRACT.names)}"
         ) from None
+    if total == 0:
+        raise InputRejected(f"{name}: no customer in it", "nothing was loaded; deliver customers")
     rejects += [Reject(line, name, reason, "") for _, line, name, reason in staged.repeated()]
     rejects.sort(key=lambda reject: reject.line)
     if report.unit == "row":

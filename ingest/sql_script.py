@@ -362,8 +362,14 @@ def _require_plain_text(script: Path, name: str) -> None:
         begins = stream.read(_EDGE)
         stream.seek(max(0, script.stat().st_size - _EDGE))
         ends = stream.read()
-    if begins.startswith(b"PGDMP"):
-        raise InputRejected(f"{name} is a dump in pg_dump's custom format", "use --format=plain")
+    for is_format, of_dump in (
+        (begins.startswith(b"PGDMP"), "custom"),
+        (begins.startswith(b"toc.dat\0"), "tar"),
+    ):
+        if is_format:
+            raise InputRejected(
+                f"{name} is a dump in pg_dump's {of_dump} format", "use --format=plain"
+            )
     try:
         next(read_lines(script))
     except FileRejected as error:

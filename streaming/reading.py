@@ -30,6 +30,8 @@ from streaming.broker import Topic
 from streaming.unreadable import runs
 
 POLL_SECONDS = 0.3
+JOIN_SECONDS = 2
+"""For a poll while the group shares out: kafka-python loses a share that comes between two polls."""
 PATIENCE = 60
 """Seconds that a run with an end waits for a broker that went away."""
 HEALTH_SECONDS = 60
@@ -148,8 +150,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                     return
 
     def _poll(self) -> Batch:
+        seconds = POLL_SECONDS if self._is_settled() else JOIN_SECONDS
         try:
-            records: Batch = self._client.poll(timeout_ms=int(POLL_SECONDS * 1000))
+            records: Batch = self._client.poll(timeout_ms=int(seconds * 1000))
         except KafkaConnectionError:
             # The broker went away in the middle of an answer: what that means is told elsewhere.
             records = {}
@@ -240,7 +243,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(map(len, self._pending.values()))
 
     def _at_end(self) -> bool:
-        if self._unplaced or not self._rebalanced.empty():
+        # Other questions would wait behind that for a share, which then comes between two polls.
+        if not self._is_settled() or self._unplaced or not self._rebalanced.empty():
             return False
         if self._expelled_at == self._assignments:
             # Out of the group, until it gets partitions anew.
@@ -248,7 +252,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         assigned = self._client.assignment()
         if not assigned:
             # In a group of more members than partitions, somebody has nothing to do.
-            return bool(self._client.group_metadata().state == MemberState.STABLE)
+            return True
         behind: dict[TopicPartition, int] = {}
         for partition in assigned:
             end = self._client.highwater(partition)
@@ -365,8 +369,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _watch_group(self) -> None:
         """Notice a group that never finishes sharing out, although its broker answers."""
-        is_settled = self._client.group_metadata().state == MemberState.STABLE
-        if is_settled or self._silent_since is not None:
+        if self._is_settled() or self._silent_since is not None:
             self._unsettled_since = None
             return
         now = time.monotonic()
@@ -384,16 +387,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _revive(self) -> bool:
         try:
-            is_revived = broker.revive(self._settings, self._client.config["group_id"])
+            return broker.revive(self._settings, self._client.config["group_id"])
         except (KafkaError, ServiceUnavailable):
             return False
-        if is_revived:
-            # A request to join that group is never answered, and holds up all that come after it.
-            coordinator = self._client._coordinator
-            if coordinator.coordinator_id is not None:
-                connections = coordinator._manager
-                connections.call_soon(connections.close, coordinator.coordinator_id)
-        return is_revived
+
+    def _is_settled(self) -> bool:
+        """Whether the group has shared out its partitions, and this reader knows its share."""
+        return bool(self._client.group_metadata().state == MemberState.STABLE)
 
 
 def _name(error: Exception) -> str:

@@ -407,6 +407,19 @@ def test_a_script_touches_the_bank_only_by_the_customers_it_leaves(
     assert customers_of(own) == before
 
 
+@pytest.mark.parametrize("header", ["name,email,city", "customer_id,name,email,city"])
+def test_a_file_without_customers_empties_nothing(
+    own: Settings, tmp_path: Path, header: str
+) -> None:
+    bank.load(own, OTHER_PEOPLE / "customers.sql", replace=True)
+    before = customers_of(own)
+    path = tmp_path / "empty.csv"
+    path.write_text(f"{header}\n")
+    with pytest.raises(InputRejected, match="no customer in it"):
+        bank.load(own, path, replace=True)
+    assert customers_of(own) == before
+
+
 def test_a_refused_row_of_a_script_keeps_its_number_free(own: Settings, tmp_path: Path) -> None:
     path = tmp_path / "shift.sql"
     people = [f"('N{n}', 'n{n}@example.com', 'Regina')" for n in range(1, 41)]

@@ -402,6 +402,7 @@ BAD = {
     "UTF-16": (f"{INSERT}{ANN};".encode("utf-16"), "UTF-16, not UTF-8"),
     "gzip": (b"\x1f\x8b\x08\x00", "compressed with gzip"),
     "pg_dump's custom format": (b"PGDMP\x01\x0f\x00 and more", "custom format"),
+    "pg_dump's tar format": (b"toc.dat" + b"\x00" * 93 + b"0000600", "tar format"),
     "a dump that is cut": (
         f"--\n-- PostgreSQL database dump\n--\n{TABLE}{INSERT}{ANN};\n",
         "is cut",

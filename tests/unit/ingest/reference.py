@@ -51,9 +51,6 @@ _COMPLAINT = re.compile(
     rf'(?:Z|\+00:00)?")?{_S}\}}{_S}'
 )
 
-_LITERAL = r"'((?:[^']|'')*)'"
-_BLANK = r"(?:[ \t\r\n\f\v]|--[^\n]*(?:\n|$)|^\\c [^\n;(']*\n)*"
-
 
 def atm(data: bytes) -> Records:
     """Lines of the ATM file, each with its ending."""
@@ -156,14 +153,13 @@ def _customer_line(line: str) -> tuple[Any, ...] | None:
     if not match or int(match[1]) > 2_147_483_647:
         return None
     fields = [f[1:-1].replace('""', '"') if f.startswith('"') else f for f in match.groups()[1:]]
-    return (int(match[1]), *fields) if _is_customer(*fields) else None
-
-
-def _is_customer(name: str, email: str, city: str) -> bool:
+    name, email, city = (field if field.strip() else None for field in fields)
     for value, longest in ((name, 100), (email, 100), (city, 50)):
-        if not value.strip() or len(value) > longest or _CONTROL.search(value):
-            return False
-    return re.fullmatch(r"[^@\s]+@[^@\s]+", email) is not None
+        if value is not None and (len(value) > longest or _CONTROL.search(value)):
+            return None
+    if email is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        return None
+    return int(match[1]), name, email, city
 
 
 def _credit_record(match: re.Match[str]) -> tuple[Any, ...] | None:

@@ -90,6 +90,8 @@ def changed(sent: Sent, **headers: str | None) -> Sent:
 
 
 DYNAMODB = signed("dynamodb", "POST", "/", b"{}")
+DOCUMENT = signed("s3", "PUT", "/documents/a.md", b"text")
+"""With the body's digest in a header."""
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,7 @@ DYNAMODB = signed("dynamodb", "POST", "/", b"{}")
         changed(DYNAMODB, **{"X-Amz-Date": None}),
         changed(DYNAMODB, Host="evil.example"),
         (*DYNAMODB[:3], b'{"TableName": "other"}'),
+        (*DOCUMENT[:3], b"other"),
         ("DELETE", *DYNAMODB[1:]),
         (DYNAMODB[0], "/other", *DYNAMODB[2:]),
         (DYNAMODB[0], "/?a=1", *DYNAMODB[2:]),
