@@ -31,7 +31,7 @@ from streaming.unreadable import runs
 
 POLL_SECONDS = 0.3
 JOIN_SECONDS = 2
-"""For a poll while the group shares out: kafka-python loses a share that comes between two polls."""
+"""For a poll while the group shares out: what comes between two polls, kafka-python loses."""
 PATIENCE = 60
 """Seconds that a run with an end waits for a broker that went away."""
 HEALTH_SECONDS = 60

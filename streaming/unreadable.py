@@ -57,6 +57,10 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         super().__init__(fetch_offset, tp, batches, **options)
 
 
+_MOST_MESSAGES = 1_000_000
+"""More than any producer puts into a batch."""
+
+
 class Batches:
     """The batches of one answer, in the form in which kafka-python's fetcher takes them.
 
@@ -104,6 +108,10 @@ class Batches:
             last = _OFFSET.unpack_from(following)[0] - 1
         elif last - first >= len(found):
             # No uncompressed message takes less than a byte, so this number is broken as well.
+            last = first
+        # The fetch asked for nothing earlier; no checksum covers where a batch begins.
+        first = max(first, self._fetch_offset)
+        if last - first > _MOST_MESSAGES:
             last = first
         return StandIns(first, max(first, last, self._fetch_offset), reason)
 

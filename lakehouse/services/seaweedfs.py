@@ -87,7 +87,7 @@ class Seaweedfs(Service):
                 "-s3.autoCreateBucket=false",
                 # Master and filer would answer anybody by HTTP; S3 reaches them by gRPC.
                 "-disableHttp",
-                # The default is every origin. No page has this one. Refusals still name every origin.
+                # The default is every origin, which refusals name all the same.
                 f"-s3.allowedOrigins={NO_ORIGIN}",
                 f"-filer.allowedOrigins={NO_ORIGIN}",
                 f"-bucket={LAKE_BUCKET},{BROKER_BUCKET}",

@@ -150,6 +150,18 @@ def test_an_answer_without_one_complete_batch_still_leads_on(
     assert {str(r.value) for r in records} == {"the batch is cut short"}
 
 
+@pytest.mark.parametrize("begins", [0, 2**60])
+def test_a_broken_beginning_makes_no_more_messages_than_there_are(begins: int) -> None:
+    """No checksum covers it; the batch behind a broken one has one too."""
+    broken = flipped(batch(7_000_000, VALUES))
+    own = struct.pack(">q", begins) + broken[8:]
+    found, after = read(own + batch(7_000_003, VALUES), 7_000_000)
+    assert len(found) == 6 or begins
+    assert after >= 7_000_003
+    found, _ = read(broken + struct.pack(">q", begins) + batch(7_000_003, VALUES)[8:], 7_000_000)
+    assert len([one for one in found if isinstance(one.value, Unreadable)]) <= 3
+
+
 def test_a_batch_too_short_to_be_one_is_passed() -> None:
     records, reads_on = read(struct.pack(">qi", 5, 4) + b"\0\0\0\0", 5)
     assert ([r.offset for r in records], reads_on) == ([5], 6)
