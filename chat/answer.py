@@ -386,6 +386,7 @@ def _answered(
     _require_whole_loans(version, asker, plan, metric)
     said = overlap.restated(plan, asker.scope, registry, version.today)
     _require_shared_customers(version, asker, plan, metric)
+    _require_scores_in_bands(version, asker, plan)
     table = _share(version, asker, plan) if plan.show == "share" else _run(version, asker, plan)
     unknown = _uncounted(version, asker, plan, metric)
     all_unknown = _all_unknown(version, asker, plan, unknown)
@@ -640,6 +641,22 @@ def _notes_of_a_change(version: Published, asker: _Asker, plan: Plan, metric: Me
         notes.append(f"The later figure has {who} more, of whom nothing is known before.")
     unknown = _uncounted(version, asker, before, metric)
     return notes + not_counted(unknown, plan.since)
+
+
+def _require_scores_in_bands(version: Published, asker: _Asker, plan: Plan) -> None:
+    """Refuse a question for scores that nobody in the filter's credit bands has."""
+    bands = asker.scope.credit_bands
+    scores = tuple(f for f in (*plan.filters, *plan.base) if f.field == "credit_score")
+    own = tuple(part for part in plan.conditions if part.metric == "average_credit_score")
+    if bands is None or not (scores or own) or plan.of_the_past:
+        return
+    alone = plan.model_copy(update={"filters": scores, "base": (), "conditions": own})
+    if _count_customers(version, asker, alone) == 0:
+        who = wording.customers(alone, version.registry, {})
+        raise overlap.NothingInBoth(
+            f"The question asks for {who} and the dashboard's filter Credit band is"
+            f" {', '.join(bands)}: nobody is in both, so there is no figure."
+        )
 
 
 def _count_customers(version: Published, asker: _Asker, plan: Plan, *further: Filter) -> int:

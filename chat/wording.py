@@ -170,7 +170,13 @@ def scope(
     if asked.start or asked.end:
         parts.append(f"days {days(asked.start, asked.end)}")
     if not parts:
-        if found is not None and found["customers"] != "all" and found["customer_count"]:
+        of_customers = every or "customers" in (kinds or ())
+        if (
+            of_customers
+            and found is not None
+            and found["customers"] != "all"
+            and found["customer_count"]
+        ):
             return f"This covers the {_count(found['customer_count'])} you may see."
         return ""
     people = (asked.customers, asked.cities, asked.credit_bands) != (None, None, None)

@@ -46,7 +46,7 @@ def require_user_name(user: str) -> None:
 
 
 def parse_grants(user: str, customers: str) -> list[Grant]:
-    """Grants from the command's words: ``all``, ``3,17`` or ``city:Calgary``; each once.
+    """Grants from the command's words: ``all``, ``3,17`` or ``city:A,city:B``; each once.
 
     Raises:
         UsageError: the user's name or the group can't be read.
@@ -55,12 +55,15 @@ def parse_grants(user: str, customers: str) -> list[Grant]:
     require_user_name(user)
     if customers == "all":
         return [Grant(user, "all", "*")]
-    if customers.startswith("city:") and customers.removeprefix("city:").strip():
-        return [Grant(user, "city", customers.removeprefix("city:").strip())]
+    first, *cities = (city.strip() for city in re.split(r"(?:^|,)\s*city:", customers))
+    if cities and not first and all(cities):
+        return list(dict.fromkeys(Grant(user, "city", city) for city in cities))
     ids = [part.strip() for part in customers.split(",")]
     if all(part.isascii() and part.isdigit() for part in ids):
         return list(dict.fromkeys(Grant(user, "customer", str(int(part))) for part in ids))
-    raise UsageError(f"customers {customers!r}", "write all, ids such as 3,17, or city:Calgary")
+    raise UsageError(
+        f"customers {customers!r}", "write all, ids such as 3,17, or city:Calgary,city:Regina"
+    )
 
 
 def read_grants(home: Path) -> list[Grant]:

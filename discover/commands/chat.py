@@ -132,7 +132,9 @@ def explain(
 @users_commands.command("add")
 def users_add(
     name: str,
-    customers: Annotated[str, typer.Option(help="all, ids such as 3,17, or city:Calgary.")],
+    customers: Annotated[
+        str, typer.Option(help="all, ids such as 3,17, or city:Calgary,city:Regina.")
+    ],
     json_: Json = False,
 ) -> None:
     """Say which customers a user may see; replaces what was said before."""
@@ -146,6 +148,7 @@ def users_add(
         print_json([{"user": name, "customers": groups, "unknown": unknown}])
         return
     out.print(f"{name}: {', '.join(groups)}", markup=False)
+    progress.print("the chat follows at once, the dashboard's tiles with the next refresh")
     if unknown:
         progress.print(
             f"the published version has no {', no '.join(unknown)}: the grant holds once it does",

@@ -101,6 +101,28 @@ NARROWED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("band", "question"),
+    [
+        ("Good", "How many customers have a score below 600?"),
+        ("No score", "How many customers have a score above 300?"),
+        ("No score", "What is the total loan amount of customers with a score above 300?"),
+    ],
+)
+def test_scores_outside_of_the_filters_bands_have_no_figure(
+    say: Say, band: str, question: str
+) -> None:
+    answer = say(question, credit_bands=[band])
+    assert answer["rows"] == []
+    assert "nobody is in both, so there is no figure" in answer["answer"]
+    assert say(question)["status"] == "answered"
+
+
+def test_complaints_say_nothing_of_the_customers_in_scope(say: Say) -> None:
+    answer = say("How many complaints are there?", customers=[1])
+    assert "you may see" not in answer["answer"]
+
+
 @pytest.mark.parametrize(("scope", "question", "rows", "narrows"), NARROWED)
 def test_a_filter_narrows_its_own_figures_and_says_so_of_others(
     say: Say, scope: dict[str, Any], question: str, rows: list[Any], narrows: bool

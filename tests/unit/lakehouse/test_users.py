@@ -20,6 +20,11 @@ def test_a_grant_given_twice_is_one(tmp_path: Path) -> None:
 def test_only_the_grants_of_the_user_are_returned(tmp_path: Path) -> None:
     add_user(tmp_path, "ana", "all")
     assert add_user(tmp_path, "bo", "city:Calgary") == [Grant("bo", "city", "Calgary")]
+    both = [Grant("bo", "city", "Calgary"), Grant("bo", "city", "St. John's")]
+    assert parse_grants("bo", "city:Calgary, city:St. John's,city:Calgary") == both
+    for wrong in ("city:", "city:Calgary,city:", "3,city:Calgary"):
+        with pytest.raises(UsageError):
+            parse_grants("bo", wrong)
     assert add_user(tmp_path, "bo", "7") == [Grant("bo", "customer", "7")]
     kept = [grant.user_name for grant in read_grants(tmp_path)]
     assert kept == ["ana", "analyst", "bo"], "whoever could see everyone before still can"
