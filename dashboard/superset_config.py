@@ -389,11 +389,7 @@ def _limit_api_logins(app):
             return None
         sent = request.form if path == "/login" else request.get_json(silent=True)
         name = str(sent.get("username") if hasattr(sent, "get") else None)
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            # Half a character, which the database can't be asked for.
-            abort(400)
+        name = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
         # Superset finds an account by its name in any case.
         return request.remote_addr or "", name.strip().casefold()[:100]
 
@@ -401,6 +397,9 @@ def _limit_api_logins(app):
         who = account()
         if who and not window.test(limit, *who):
             abort(429)
+        if who and "\ufffd" in who[1]:
+            # Half a character, which the database can't be asked for.
+            abort(400)
 
     # Before the check of CSRF tokens, which answers with a redirect too.
     app.before_request_funcs.setdefault(None, []).insert(0, refuse)
