@@ -30,13 +30,13 @@ from streaming.broker import Topic
 from streaming.unreadable import runs
 
 POLL_SECONDS = 0.3
-JOIN_SECONDS = 2
-"""For a poll while the group shares out: what comes between two polls, kafka-python loses."""
+REBALANCE_SECONDS = 2
+"""Length of a poll during a rebalance: kafka-python loses an assignment between two polls."""
 PATIENCE = 60
 """Seconds that a run with an end waits for a broker that went away."""
 HEALTH_SECONDS = 60
 STUCK_SECONDS = 20
-"""Longer than any group takes to share its partitions out."""
+"""Longer than any rebalance takes."""
 # Somebody else owns the partition now, and reads from where we last committed: nothing is lost.
 _NOT_OURS = (
     CommitFailedError,
@@ -95,7 +95,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._silent_since: float | None = None
         self._checked_at = time.monotonic()
         self._topic_checked_at = time.monotonic()
-        self._unsettled_since: float | None = None
+        self._rebalancing_since: float | None = None
         self._rebalanced: SimpleQueue[tuple[bool, set[TopicPartition]]] = SimpleQueue()
         self._assignments = 0
         self._expelled_at = -1
@@ -150,7 +150,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
                     return
 
     def _poll(self) -> Batch:
-        seconds = POLL_SECONDS if self._is_settled() else JOIN_SECONDS
+        seconds = POLL_SECONDS if self._is_stable() else REBALANCE_SECONDS
         try:
             records: Batch = self._client.poll(timeout_ms=int(seconds * 1000))
         except KafkaConnectionError:
@@ -243,8 +243,9 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         return sum(map(len, self._pending.values()))
 
     def _at_end(self) -> bool:
-        # Other questions would wait behind that for a share, which then comes between two polls.
-        if not self._is_settled() or self._unplaced or not self._rebalanced.empty():
+        # During a rebalance, other requests wait until it ends. Then its result comes between two
+        # polls and is lost.
+        if not self._is_stable() or self._unplaced or not self._rebalanced.empty():
             return False
         if self._expelled_at == self._assignments:
             # Out of the group, until it gets partitions anew.
@@ -368,21 +369,21 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
             )
 
     def _watch_group(self) -> None:
-        """Notice a group that never finishes sharing out, although its broker answers."""
-        if self._is_settled() or self._silent_since is not None:
-            self._unsettled_since = None
+        """Notice a rebalance that doesn't end although the broker answers."""
+        if self._is_stable() or self._silent_since is not None:
+            self._rebalancing_since = None
             return
         now = time.monotonic()
-        if self._unsettled_since is None:
-            self._unsettled_since = now
-        waited = now - self._unsettled_since
+        if self._rebalancing_since is None:
+            self._rebalancing_since = now
+        waited = now - self._rebalancing_since
         if waited > STUCK_SECONDS and self._revive():
-            self._say("the group waited for a member that is gone: it was created again")
-            self._unsettled_since = now
+            self._say("the rebalance of the consumer group did not end: created the group again")
+            self._rebalancing_since = now
         elif self._until_idle and waited > PATIENCE:
             raise ServiceUnavailable(
-                "the Kafka broker does not share out the partitions",
-                "see who else reads in this reader's group, then try again",
+                "the rebalance of the consumer group does not end",
+                "check which other readers are in the group, then try again",
             )
 
     def _revive(self) -> bool:
@@ -391,8 +392,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]
         except (KafkaError, ServiceUnavailable):
             return False
 
-    def _is_settled(self) -> bool:
-        """Whether the group has shared out its partitions, and this reader knows its share."""
+    def _is_stable(self) -> bool:
+        """Whether this member has its assignment and no rebalance is under way."""
         return bool(self._client.group_metadata().state == MemberState.STABLE)
 
 

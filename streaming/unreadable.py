@@ -21,6 +21,8 @@ from kafka.record.memory_records import MemoryRecords
 
 _CODECS = {0: "uncompressed", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _OFFSET = struct.Struct(">q")
+_MOST_MESSAGES = 1_000_000
+"""More than any producer puts into one batch."""
 
 
 class Unreadable(str):
@@ -55,10 +57,6 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
             # The fetcher would raise at bytes that hold no complete batch; they are ours now.
             records._buffer = b""
         super().__init__(fetch_offset, tp, batches, **options)
-
-
-_MOST_MESSAGES = 1_000_000
-"""More than any producer puts into a batch."""
 
 
 class Batches:

@@ -179,8 +179,8 @@ def test_a_topic_that_was_made_anew_under_its_reader_ends_it(
         read(reader)
 
 
-@pytest.mark.parametrize("partitions", [set(), {P}], ids=["without a share", "with an old share"])
-def test_a_group_that_never_shares_out_is_created_again_or_given_up(
+@pytest.mark.parametrize("partitions", [set(), {P}], ids=["no partition", "an old assignment"])
+def test_a_rebalance_that_does_not_end_is_ended_or_given_up(
     make: Any, monkeypatch: pytest.MonkeyPatch, partitions: set[TopicPartition]
 ) -> None:
     asked: list[str] = []
@@ -195,10 +195,34 @@ def test_a_group_that_never_shares_out_is_created_again_or_given_up(
     client = Client(0)
     client.partitions, client.state = partitions, MemberState.REBALANCING
     said: list[str] = []
-    with pytest.raises(ServiceUnavailable, match="does not share out"):
+    with pytest.raises(ServiceUnavailable, match="does not end"):
         read(make(client, say=said.append))
     assert set(asked) == {"the group"}
-    assert said == ["the group waited for a member that is gone: it was created again"]
+    assert said == ["the rebalance of the consumer group did not end: created the group again"]
+
+
+def test_a_rebalance_is_polled_for_and_nothing_else_is_asked_meanwhile(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that is at the end of an old assignment; another member has the other partition."""
+    client = Client(0)
+    asked: list[MemberState] = []
+    timeouts: list[int] = []
+
+    def others_are_done(_: Reader) -> bool:
+        asked.append(client.state)
+        return True
+
+    def poll(timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        timeouts.append(timeout_ms)
+        client.state = MemberState.STABLE if len(timeouts) > 3 else MemberState.REBALANCING
+        return {}
+
+    monkeypatch.setattr(Reader, "_others_are_done", others_are_done)
+    client.poll = poll  # type: ignore[method-assign]
+    read(make(client))
+    assert asked == [MemberState.STABLE]
+    assert timeouts == [300, 2_000, 2_000, 2_000]
 
 
 def held_back(client: Client, begins_at: int) -> None:
