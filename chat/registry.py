@@ -58,9 +58,9 @@ class Metric:
     description: str
     unit: str
     additive: bool
-    """Whether the figures of parts add up to the figure of all."""
+    """Whether the figures of all groups add up to the total."""
     nothing_is_zero: bool
-    """Whether the figure of no rows is 0, as dbt's ``fill_nulls_with`` says; else it is none."""
+    """Whether it is 0 when there are no rows (``fill_nulls_with: 0`` in dbt), instead of NULL."""
     dimensions: tuple[str, ...]
     date: str | None
     """The business day it can be narrowed to; None where the mart has none."""

@@ -33,6 +33,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for row in cells:
         table.add_row(*map(escape, row))
     if not out.is_terminal:
+        # Rich cuts at the console's width, which is 80 where there is no terminal.
         room = out.options.update(width=1_000_000)
         out.width = max(out.width, Measurement.get(out, room, table).maximum)
     out.print(table)

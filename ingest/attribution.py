@@ -45,7 +45,7 @@ _BEFORE = re.compile(r"""[\s\[(,"'\ufeff]*""")
 _WRAPPERS = re.compile(
     rf"""{_BEFORE.pattern} (?: \{{ \s* ["']? \w+ ["']? \s* [:=] [\s\["']* )*""", re.VERBOSE
 )
-_AFTER = re.compile(r"""[\s\])}},;"']*""")
+_AFTER = re.compile(r"""[\s\])},;"']*""")
 _OTHER_KEYS = re.compile(r"credit_score|delinquencies|outstanding_loans")
 
 _ESCAPED_LETTER = re.compile(r"\\u00([4-7][0-9a-f])", re.IGNORECASE)

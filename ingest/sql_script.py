@@ -48,6 +48,8 @@ _SAFE = "-c search_path=pg_catalog -c row_security=off -c client_min_messages=er
 _UNDEFINED_TABLE, _DUPLICATE_TABLE = "42P01", "42P07"
 _SHOWN = 120
 _DUMP_BEGINS, _DUMP_ENDS = b"-- PostgreSQL database dump\n", b"-- PostgreSQL database dump complete"
+_OTHER_FORMATS = {b"PGDMP": "custom", b"toc.dat\0": "tar"}
+"""How pg_dump's other formats begin."""
 _EDGE = 4096
 """Bytes at both ends of a script in which a dump says that it begins and ends."""
 
@@ -362,13 +364,10 @@ def _require_plain_text(script: Path, name: str) -> None:
         begins = stream.read(_EDGE)
         stream.seek(max(0, script.stat().st_size - _EDGE))
         ends = stream.read()
-    for is_format, of_dump in (
-        (begins.startswith(b"PGDMP"), "custom"),
-        (begins.startswith(b"toc.dat\0"), "tar"),
-    ):
-        if is_format:
+    for magic, kind in _OTHER_FORMATS.items():
+        if begins.startswith(magic):
             raise InputRejected(
-                f"{name} is a dump in pg_dump's {of_dump} format", "use --format=plain"
+                f"{name} is a dump in pg_dump's {kind} format", "use --format=plain"
             )
     try:
         next(read_lines(script))
