@@ -99,15 +99,29 @@ def ask(page: Page, question: str) -> Locator:
     return page.locator(".answer").last
 
 
+def settled_filters(page: Page) -> None:
+    """Wait until the bar has moved what it has no room for, and what it opened is in place."""
+    places = "fields => fields.map(field => JSON.stringify(field.getBoundingClientRect()))"
+    fields = frame(page).locator('[data-test="form-item-value"]')
+    expect(fields.first).to_be_attached()
+    before, now = None, fields.evaluate_all(places)
+    while now != before:
+        page.wait_for_timeout(500)
+        before, now = now, fields.evaluate_all(places)
+
+
 def open_filters(page: Page) -> None:
     """Show the filters that the bar had no room for."""
+    settled_filters(page)
     more = frame(page).get_by_text("More filters")
     if more.count():
         more.click()
+        settled_filters(page)
 
 
 def choose(page: Page, title: str, value: str) -> None:
     """Choose one value in the dashboard's filter of this title; it takes effect by ``apply``."""
+    settled_filters(page)
     named = frame(page).locator(".ant-form-item").filter(has_text=re.compile(f"^{title}"))
     field = named.locator('[data-test="form-item-value"] .ant-select input')
     if not field.count():
